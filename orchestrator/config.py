@@ -1,0 +1,208 @@
+"""The config: one JSON file, checked whole at start, and a few environment variables for what differs by host.
+
+An unknown key or a wrong value is refused with the key, the value and what is allowed. What is not set takes a safe
+default; nothing that is empty or missing ever means "open".
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from orchestrator.errors import ConfigError
+
+_NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"
+Name = Annotated[str, Field(pattern=_NAME)]
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Part(BaseModel):
+    """A part of the config: immutable, and unknown keys are errors. So are numbers that JSON cannot say."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Profile(Part):
+    """What a sandbox may use. The one place where privilege is stated."""
+
+    image: str = Field(default="glovebox-sandbox:latest", min_length=1, description="image of the sandbox")
+    runtime: str = Field(default="runc", min_length=1, description="OCI runtime that the engine knows: runc, runsc, …")
+    cpus: float = Field(default=2.0, gt=0, le=256, description="CPUs")
+    memory_mb: int = Field(default=2048, ge=256, description="memory in MiB; there is no swap")
+    pids: int = Field(default=256, ge=64, le=32768, description="processes and threads")
+    disk_mb: int = Field(default=8192, ge=16, description="workspace in MiB")
+    tmp_mb: int = Field(default=256, ge=16, description="/tmp in MiB; counts as memory")
+    cell_timeout_s: float = Field(default=300, gt=0, le=86_400, description="longest time of one cell in seconds")
+    idle_s: float = Field(default=1800, gt=0, description="idle seconds after which the container is stopped")
+    network: Literal["none"] = Field(default="none", description="network policy")
+
+    def peer_uid(self, uid: int) -> int:
+        """Return as whom a sandbox with this uid answers at its socket: with gVisor that is gVisor's own process."""
+        return 0 if self.runtime.startswith("runsc") else uid
+
+    def limits(self) -> dict[str, object]:
+        """Return what the API shows of this profile."""
+        return self.model_dump(exclude={"image"})
+
+
+class Provider(Part):
+    """A model provider that speaks OpenAI's Chat Completions."""
+
+    name: Name
+    base_url: str | None = Field(default=None, pattern=r"^https?://", description="null: the SDK's own default")
+    api_key_env: str | None = Field(default=None, description="environment variable with the key; null: none needed")
+    models: tuple[str, ...] = Field(min_length=1, description="model names offered to users")
+    timeout_s: float = Field(default=120, gt=0)
+
+
+class Chat(Part):
+    """How the chat loop behaves."""
+
+    default_model: str | None = Field(default=None, description="null: the first model that can be used")
+    max_rounds: int = Field(default=16, ge=1, le=200, description="model replies in one turn")
+    max_repairs: int = Field(default=4, ge=0, le=50, description="failed cells in a row before a turn gives up")
+    tool_result_tokens: int = Field(default=4000, ge=200, description="longest cell result told to the model")
+    extra_instructions: str = Field(default="", description="added to the system prompt")
+
+
+class Server(Part):
+    """Where the API listens, and under which host names it may be addressed."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8000, ge=1, le=65535)
+    allowed_hosts: tuple[str, ...] = Field(default=(), description="host names beside localhost and 127.0.0.1")
+
+
+class Config(Part):
+    """The whole config."""
+
+    server: Server = Server()
+    profiles: dict[Name, Profile] = Field(default={"standard": Profile()}, min_length=1)
+    default_profile: Name = "standard"
+    providers: tuple[Provider, ...] = ()
+    chat: Chat = Chat()
+
+    @field_validator("providers")
+    @classmethod
+    def _providers_have_names_of_their_own(cls, providers: tuple[Provider, ...]) -> tuple[Provider, ...]:
+        names = [provider.name for provider in providers]
+        if len(set(names)) != len(names) or "demo" in names:
+            raise ValueError("each provider needs a name of its own, and 'demo' is taken")
+        return providers
+
+    @model_validator(mode="after")
+    def _default_profile_exists(self) -> Self:
+        if self.default_profile not in self.profiles:
+            raise ValueError(f"default_profile is {self.default_profile!r}; allowed: {', '.join(self.profiles)}")
+        return self
+
+
+class Settings(Part):
+    """The config and what the host's environment adds to it."""
+
+    config: Config
+    data: Path
+    spawner_socket: Path
+    instance: Name
+    listen_host: str
+    listen_port: int
+    token: str | None
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read config file and environment.
+
+        Raises:
+            ConfigError: the file is missing, no JSON, has unknown or wrong keys, or would open the API to others
+                without a token.
+
+        """
+        named = environ.get("GLOVEBOX_CONFIG")
+        config = read_config(Path(named)) if named else Config()
+        listen_host = environ.get("GLOVEBOX_LISTEN_HOST") or config.server.host
+        settings = cls(
+            config=config,
+            data=Path(environ.get("GLOVEBOX_DATA") or "data").absolute(),
+            spawner_socket=Path(environ.get("GLOVEBOX_SPAWNER_SOCKET") or "/run/spawner/spawner.sock"),
+            instance=_instance(environ.get("GLOVEBOX_INSTANCE") or "glovebox"),
+            listen_host=listen_host,
+            listen_port=_port(environ.get("GLOVEBOX_LISTEN_PORT")) or config.server.port,
+            token=environ.get("GLOVEBOX_TOKEN") or None,
+        )
+        # In a container the process listens on all of *its* addresses; what counts is where the port is published.
+        reachable_at = environ.get("GLOVEBOX_BIND") or listen_host
+        if reachable_at not in LOOPBACK and settings.token is None:
+            raise ConfigError(
+                f"The API would be reachable at {reachable_at!r} without a token. Set GLOVEBOX_TOKEN to a long random "
+                "string, or bind to 127.0.0.1."
+            )
+        if settings.token is not None and len(settings.token) < 16:
+            raise ConfigError("GLOVEBOX_TOKEN has fewer than 16 characters; use a long random string.")
+        return settings
+
+
+def _instance(text: str) -> str:
+    """Return the instance's name from the environment; containers and folders are named after it."""
+    if not re.fullmatch(_NAME, text):
+        raise ConfigError(f"GLOVEBOX_INSTANCE is {text!r}; allowed: {_NAME}.")
+    return text
+
+
+def _port(text: str | None) -> int | None:
+    """Return a port number from the environment, None where there is none."""
+    if not text:
+        return None
+    if not text.isdecimal() or not 0 < int(text) < 2**16:
+        raise ConfigError(f"GLOVEBOX_LISTEN_PORT is {text!r}; allowed: 1 to 65535.")
+    return int(text)
+
+
+def read_config(path: Path) -> Config:
+    """Read and check a config file.
+
+    Raises:
+        ConfigError: its detail has one line for each wrong key, with the value and what is allowed.
+
+    """
+    try:
+        raw = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}") from error
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"{path}:"] + [f"  {_explain(problem, raw)}" for problem in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _explain(problem: Any, raw: Any) -> str:
+    """Return one line for one validation error: key, value, what is allowed."""
+    key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
+    if problem["type"] == "extra_forbidden":
+        siblings = _keys_beside(problem["loc"])
+        return f"{key}: unknown key (value {_short(problem['input'])}); allowed: {', '.join(siblings)}"
+    value = "" if problem["input"] is raw else f" (value {_short(problem['input'])})"
+    return f"{key}: {problem['msg']}{value}"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that are allowed where an unknown one stood."""
+    parts: dict[str, type[Part]] = {
+        "server": Server,
+        "profiles": Profile,
+        "providers": Provider,
+        "chat": Chat,
+    }
+    model: type[Part] = Config if len(location) == 1 else parts.get(str(location[0]), Config)
+    return sorted(model.model_fields)
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "…"

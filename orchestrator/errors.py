@@ -1,0 +1,142 @@
+"""Errors that a person may see, as one tree.
+
+    GloveboxError                 status, code, title; `str(error)` is the detail, written for the person
+    ├── NotFound                  404  session_not_found, file_not_found, …
+    ├── Conflict                  409  turn_running, …
+    ├── BadRequest                400/422 bad_path, unknown_profile, …
+    ├── Unauthorized              401
+    ├── Forbidden                 403  wrong host or origin
+    ├── DiskFull                  507  the profile's disk limit is reached
+    ├── SandboxUnavailable        503  no Docker, no image, a container that will not start
+    └── ModelUnavailable          502/503  no key, a wrong key, a provider that does not answer
+
+Failed user code is data (a cell's status), never one of these.
+"""
+
+from http import HTTPStatus
+
+
+class GloveboxError(Exception):
+    """An error with a stable `code`, an HTTP `status` and a detail for the person who made the request."""
+
+    status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+    code: str = "internal_error"
+    title: str = "Something went wrong inside Glovebox"
+
+    def __init__(self, detail: str, *, code: str | None = None, title: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or self.code
+        self.title = title or self.title
+
+    def as_problem(self) -> dict[str, object]:
+        """Return this error as an RFC 9457 problem document."""
+        return {
+            "type": f"urn:glovebox:problem:{self.code}",
+            "title": self.title,
+            "status": int(self.status),
+            "detail": self.detail,
+            "code": self.code,
+        }
+
+
+class NotFound(GloveboxError):
+    """The thing asked for does not exist, or is not this user's."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "not_found"
+    title = "There is no such thing"
+
+
+class SessionNotFound(NotFound):
+    """No session of this user has that id."""
+
+    code = "session_not_found"
+    title = "There is no such session"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"No session has the id {session_id[:64]!r}.")
+
+
+class FileMissing(NotFound):
+    """No regular file is at that path of the workspace."""
+
+    code = "file_not_found"
+    title = "There is no such file"
+
+
+class Conflict(GloveboxError):
+    """The request does not fit what is going on right now."""
+
+    status = HTTPStatus.CONFLICT
+    code = "conflict"
+    title = "That does not fit what is going on"
+
+
+class BadRequest(GloveboxError):
+    """The request makes no sense as it is."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "bad_request"
+    title = "The request makes no sense as it is"
+
+
+class BadPath(BadRequest):
+    """A file name that cannot be used."""
+
+    code = "bad_path"
+    title = "That file name cannot be used"
+
+
+class Unauthorized(GloveboxError):
+    """No token, or a wrong one."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "unauthorized"
+    title = "A valid token is needed"
+
+
+class Forbidden(GloveboxError):
+    """The request came by a way that is not allowed (host, origin)."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "forbidden"
+    title = "The request came by a way that is not allowed"
+
+
+class DiskFull(GloveboxError):
+    """The session's disk limit does not allow this much more."""
+
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+    code = "disk_full"
+    title = "The session's disk is full"
+
+
+class SandboxUnavailable(GloveboxError):
+    """No sandbox could be started or reached: Docker, image, runtime or the container itself."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "sandbox_unavailable"
+    title = "No sandbox can be started right now"
+
+
+class SandboxLost(SandboxUnavailable):
+    """The sandbox or its kernel went away in the middle of something."""
+
+    code = "sandbox_lost"
+    title = "The sandbox went away"
+
+
+class ModelUnavailable(GloveboxError):
+    """The model cannot be asked: no key, a wrong key, a provider that fails."""
+
+    status = HTTPStatus.BAD_GATEWAY
+    code = "model_unavailable"
+    title = "The model did not answer"
+
+
+class ConfigError(GloveboxError):
+    """The config file is wrong; the detail names each key, its value and what is allowed."""
+
+    code = "config_error"
+    title = "The config cannot be used"

@@ -1,0 +1,206 @@
+"""Events of cells and turns, and the append-only log that watchers follow (the table in docs/api.md)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened; each kind says its `type`."""
+
+    type: ClassVar[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the event as it goes over the wire."""
+        return {"type": self.type, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted(Event):
+    """A chat turn began."""
+
+    type: ClassVar[str] = "turn_started"
+    turn_id: str
+    user_message_id: str
+    message_id: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta(Event):
+    """The model wrote text."""
+
+    type: ClassVar[str] = "text_delta"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodeDelta(Event):
+    """The model wrote a piece of a cell's code."""
+
+    type: ClassVar[str] = "code_delta"
+    call: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxState(Event):
+    """The session's sandbox is `starting` or `ready`."""
+
+    type: ClassVar[str] = "sandbox_state"
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellStarted(Event):
+    """A cell runs now."""
+
+    type: ClassVar[str] = "cell_started"
+    cell_id: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamText(Event):
+    """A cell printed."""
+
+    type: ClassVar[str] = "stream"
+    cell_id: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputAdded(Event):
+    """A cell showed something: one nbformat output that is no stream."""
+
+    type: ClassVar[str] = "output"
+    cell_id: str
+    output: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputUpdated(Event):
+    """An earlier output of a cell is now this one."""
+
+    type: ClassVar[str] = "output_updated"
+    cell_id: str
+    index: int
+    output: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsCleared(Event):
+    """A cell cleared its outputs."""
+
+    type: ClassVar[str] = "outputs_cleared"
+    cell_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellNotice(Event):
+    """Something to tell about a cell."""
+
+    type: ClassVar[str] = "cell_notice"
+    cell_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellFinished(Event):
+    """A cell ended; `outputs` is final and complete."""
+
+    type: ClassVar[str] = "cell_finished"
+    cell_id: str
+    code: str
+    execution_count: int | None
+    status: str
+    outputs: list[dict[str, Any]]
+    duration_s: float
+    truncated: bool
+    files: list[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the event without copying its outputs, which may be megabytes."""
+        return {"type": self.type} | {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class CellFailed(Event):
+    """A cell never ran: no sandbox could be started."""
+
+    type: ClassVar[str] = "cell_failed"
+    problem: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CallRejected(Event):
+    """The model called a tool in a way that makes no sense."""
+
+    type: ClassVar[str] = "call_rejected"
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(Event):
+    """Something to tell about a turn."""
+
+    type: ClassVar[str] = "notice"
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished(Event):
+    """A turn ended."""
+
+    type: ClassVar[str] = "turn_finished"
+    status: str
+    problem: dict[str, Any] | None
+
+
+@dataclass
+class EventLog:
+    """An append-only list of events that any number of watchers follow, each from any point.
+
+    Its size is bounded by what it is fed: a cell's events are bounded by its output limits.
+    """
+
+    _events: list[Event] = field(default_factory=list)
+    _closed: bool = False
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def append(self, event: Event) -> None:
+        """Add an event and wake those who wait for it."""
+        self._events.append(event)
+        self._wake()
+
+    def close(self) -> None:
+        """Say that nothing more will come."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def follow(self, after: int = 0) -> AsyncIterator[tuple[int, Event]]:
+        """Yield `(sequence number, event)` from number `after + 1` on, until the log is closed.
+
+        Numbers start at 1, so that `after=0` means from the beginning, as a missing `Last-Event-ID` does.
+        """
+        position = max(after, 0)
+        while True:
+            changed = self._changed
+            while position < len(self._events):
+                position += 1
+                yield position, self._events[position - 1]
+            if self._closed:
+                return
+            await changed.wait()

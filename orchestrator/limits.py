@@ -1,0 +1,56 @@
+"""Every fixed limit in one place, with its reason. What an operator may change is in the config."""
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# What is kept of a cell's output: the contract of docs/api.md.
+STREAM_HEAD_BYTES = 256 * KIB
+STREAM_TAIL_BYTES = 256 * KIB
+RICH_OUTPUT_BYTES = 8 * MIB
+RICH_OUTPUTS_PER_CELL = 100
+RICH_BYTES_PER_CELL = 32 * MIB
+OUTPUTS_PER_CELL = 1000  # stdout and stderr in turns make many small ones; beyond this they are joined
+LIVE_BYTES_PER_CELL = 96 * MIB  # of events: more than all that is kept, less than what clearing over and over makes
+TRACEBACK_BYTES = 64 * KIB
+SPILL_FILE_BYTES = 512 * MIB  # even the whole of an endless print ends somewhere
+MIME_TYPES_PER_OUTPUT = 12
+
+# What a gateway may send us (THREATS G2, G5, G6). A message is parsed whole: text may take eight times its bytes, and
+# each value beside it (a number, a list, an object) up to a hundred bytes.
+GATEWAY_MESSAGE_BYTES = 12 * MIB
+GATEWAY_MESSAGE_VALUES = 500_000
+GATEWAY_QUEUE_FRAMES = 2
+GATEWAY_REPLY_BYTES = 64 * KIB
+# A session's outputs: this much at once, then this much a second; each message counts as so many bytes at least.
+GATEWAY_BURST_BYTES = 96 * MIB
+GATEWAY_BYTES_PER_S = 24 * MIB
+GATEWAY_MESSAGE_COST = 6 * KIB
+
+# Seconds. A sandbox that is not up by then never will be; a healthy one takes one.
+SANDBOX_START_S = 60.0
+SANDBOX_ADOPT_S = 15.0  # a sandbox that runs already has no reason to be slow
+SOCKET_POLL_S = 0.004
+INTERRUPT_GRACE_S = 5.0  # a cell that ignores its interrupt this long loses its kernel
+RESTART_S = 30.0
+IDLE_AFTER_REPLY_S = 2.0  # the gateway can lose the closing `idle`
+KERNEL_DEATH_POLL_S = 1.0
+
+# Requests to this service.
+BODY_BYTES = 8 * MIB
+CODE_BYTES = 1 * MIB
+MESSAGE_BYTES = 1 * MIB
+NAME_CHARS = 200
+UPLOAD_CHUNK_BYTES = 1 * MIB
+DOWNLOAD_CHUNK_BYTES = 1 * MIB
+PATH_BYTES = 1024
+PATH_PARTS = 32
+LISTED_FILES = 10_000
+SCAN_ENTRIES = 50_000
+USAGE_ENTRIES = 100_000  # more entries, or deeper ones, count as a full disk
+USAGE_DEPTH = 100
+DISK_WATCH_S = 0.5  # how often a running cell's disk use is looked at
+SPAWNER_LINE_BYTES = 1 * MIB
+LIVE_CODE_CHARS = 60_000  # code beyond this is not shown while it is half-written: each piece costs a look at all
+MODEL_REPLY_CHARS = 1_000_000  # a reply that is longer never ends
+FILES_TOLD = 50  # workspace files named to the model
+STOP_S = 15.0  # a stopped turn that takes longer is ended as it is
