@@ -1,0 +1,1 @@
+"""What outlives every process: sessions, cells and messages in a database (SQLite by default)."""

@@ -1,0 +1,115 @@
+"""Rows of messages and cells. Statements are built once: building one costs more than SQLite needs to run it."""
+
+from collections.abc import Awaitable
+from dataclasses import fields
+from datetime import UTC
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy.exc import IntegrityError
+
+from orchestrator.errors import SessionNotFound
+from orchestrator.store.database import Database
+from orchestrator.store.records import CellRecord, MessageRecord
+from orchestrator.store.tables import cells, messages
+
+_ADD_MESSAGE = messages.insert()
+_SAVE_MESSAGE = (
+    messages.update()
+    .where(messages.c.id == bindparam("key"))
+    .values(status=bindparam("new_status"), parts=bindparam("new_parts"), problem=bindparam("new_problem"))
+)
+_MESSAGES = select(messages).where(messages.c.session_id == bindparam("session")).order_by(messages.c.number)
+_MESSAGES_LOST = messages.update().where(messages.c.status == "running").values(status="lost")
+
+_ENDING = ("status", "execution_count", "outputs", "duration_s", "truncated", "files")
+_ONE_CELL = cells.c.cell_id == bindparam("key")
+_ADD_CELL = cells.insert()
+_FINISH_CELL = cells.update().where(_ONE_CELL).values({name: bindparam(f"new_{name}") for name in _ENDING})
+_ABANDON_CELL = cells.delete().where(_ONE_CELL)
+_CELLS = select(cells).where(cells.c.session_id == bindparam("session")).order_by(cells.c.number)
+_CELLS_LOST = cells.update().where(cells.c.status == "running").values(status="sandbox_lost")
+
+
+class ConversationStore:
+    """What was said and run in sessions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_messages(self, *added: MessageRecord) -> None:
+        """Add messages in this order, all or none."""
+        rows = [_values(message) for message in added]
+
+        def work(connection: Connection) -> None:
+            for row in rows:
+                connection.execute(_ADD_MESSAGE, row)
+
+        await self._of_session(added[0].session_id, self._database.transact(work))
+
+    async def save_message(
+        self, message_id: str, status: str, parts: list[dict[str, Any]], problem: dict[str, Any] | None = None
+    ) -> None:
+        """Write an assistant's message as it is now."""
+        values = {"key": message_id, "new_status": status, "new_parts": parts, "new_problem": problem}
+        await self._database.run(_SAVE_MESSAGE, values)
+
+    async def messages(self, session_id: str) -> list[MessageRecord]:
+        """Return a session's messages in order."""
+        keys = {"session": session_id}
+        rows = await self._database.transact(lambda connection: connection.execute(_MESSAGES, keys).all())
+        return [MessageRecord(**_columns(row, MessageRecord)) for row in rows]
+
+    async def begin_cell(self, cell: CellRecord) -> None:
+        """Add a cell that begins to run."""
+        await self._of_session(cell.session_id, self._database.run(_ADD_CELL, _values(cell)))
+
+    async def _of_session(self, session_id: str, adding: Awaitable[None]) -> None:
+        """Add rows to a session, which may have been deleted by now.
+
+        Raises:
+            SessionNotFound: it was.
+
+        """
+        try:
+            await adding
+        except IntegrityError as error:
+            if "foreign key" in str(error.orig).lower():
+                raise SessionNotFound(session_id) from error
+            raise
+
+    async def finish_cell(self, cell: CellRecord) -> None:
+        """Write how a cell ended."""
+        ending = {f"new_{name}": getattr(cell, name) for name in _ENDING}
+        await self._database.run(_FINISH_CELL, {"key": cell.cell_id, **ending})
+
+    async def abandon_cell(self, cell_id: str) -> None:
+        """Take back a cell that never ran."""
+        await self._database.run(_ABANDON_CELL, {"key": cell_id})
+
+    async def cells(self, session_id: str) -> list[CellRecord]:
+        """Return a session's cells in order."""
+        keys = {"session": session_id}
+        rows = await self._database.transact(lambda connection: connection.execute(_CELLS, keys).all())
+        return [CellRecord(**_columns(row, CellRecord)) for row in rows]
+
+    async def close_what_a_crash_left_open(self) -> None:
+        """Mark messages and cells that were running when the process ended, so that none looks stuck."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(_MESSAGES_LOST)
+            connection.execute(_CELLS_LOST)
+
+        await self._database.transact(work)
+
+
+def _values(record: MessageRecord | CellRecord) -> dict[str, Any]:
+    """Return a record's columns: not through `asdict`, which would copy megabytes of outputs."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    values["created_at"] = record.created_at.astimezone(UTC).replace(tzinfo=None)
+    return values
+
+
+def _columns(row: Row[Any], record: type[MessageRecord] | type[CellRecord]) -> dict[str, Any]:
+    values = {field.name: getattr(row, field.name) for field in fields(record)}
+    return values | {"created_at": values["created_at"].replace(tzinfo=UTC)}

@@ -1,0 +1,111 @@
+"""Rows of sessions. Statements are built once: building one costs more than SQLite needs to run it."""
+
+import secrets
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select
+
+from orchestrator.errors import SessionNotFound
+from orchestrator.spawner.requests import FIRST_UID
+from orchestrator.store.database import Database
+from orchestrator.store.records import SessionRecord
+from orchestrator.store.tables import sessions
+
+_COLUMNS = sessions.c
+_ONE = _COLUMNS.id == bindparam("key")
+_INSERT = sessions.insert()
+_GET = select(sessions).where(_ONE, _COLUMNS.owner == bindparam("owner"))
+_LIST = select(sessions).where(_COLUMNS.owner == bindparam("owner")).order_by(_COLUMNS.last_active_at.desc())
+_IDS = select(_COLUMNS.id)
+_RENAME = sessions.update().where(_ONE).values(name=bindparam("new_name"))
+_TOUCH = sessions.update().where(_ONE).values(last_active_at=bindparam("now"))
+_RENEW = sessions.update().where(_ONE).values(token=bindparam("new_token"), kernel_id=bindparam("new_kernel_id"))
+_DELETE = sessions.delete().where(_ONE)
+
+
+class SessionStore:
+    """Sessions in the database. A session of another owner does not exist for the asker."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, owner: str, name: str, profile: str) -> SessionRecord:
+        """Make a session."""
+        now = _now()
+        values = {
+            "id": uuid.uuid4().hex,
+            "owner": owner,
+            "name": name,
+            "profile": profile,
+            "token": secrets.token_hex(32),
+            "kernel_id": str(uuid.uuid4()),
+            "created_at": now,
+            "last_active_at": now,
+        }
+
+        def work(connection: Connection) -> SessionRecord:
+            connection.execute(_INSERT, values)
+            return _record(connection.execute(_GET, {"key": values["id"], "owner": owner}).one())
+
+        return await self._database.transact(work)
+
+    async def get(self, owner: str, session_id: str) -> SessionRecord:
+        """Return a session.
+
+        Raises:
+            SessionNotFound: there is none, or it is somebody else's.
+
+        """
+        keys = {"key": session_id, "owner": owner}
+        row = await self._database.transact(lambda connection: connection.execute(_GET, keys).one_or_none())
+        if row is None:
+            raise SessionNotFound(session_id)
+        return _record(row)
+
+    async def list(self, owner: str) -> list[SessionRecord]:
+        """Return an owner's sessions, most recently used first."""
+        rows = await self._database.transact(lambda connection: connection.execute(_LIST, {"owner": owner}).all())
+        return [_record(row) for row in rows]
+
+    async def all_ids(self) -> set[str]:
+        """Return the ids of all owners' sessions."""
+        return set(await self._database.transact(lambda connection: connection.scalars(_IDS).all()))
+
+    async def rename(self, session_id: str, name: str) -> None:
+        """Give a session another name."""
+        await self._database.run(_RENAME, {"key": session_id, "new_name": name})
+
+    async def touch(self, session_id: str) -> None:
+        """Note that a session is used now."""
+        await self._database.run(_TOUCH, {"key": session_id, "now": _now()})
+
+    async def renew_gateway(self, record: SessionRecord) -> SessionRecord:
+        """Give the session's next gateway a token and a kernel id that no earlier one knew."""
+        fresh = {"new_token": secrets.token_hex(32), "new_kernel_id": str(uuid.uuid4())}
+        await self._database.run(_RENEW, {"key": record.id, **fresh})
+        return await self.get(record.owner, record.id)
+
+    async def delete(self, session_id: str) -> None:
+        """Delete a session with its messages and cells."""
+        await self._database.run(_DELETE, {"key": session_id})
+
+
+def _record(row: Row[Any]) -> SessionRecord:
+    return SessionRecord(
+        id=row.id,
+        owner=row.owner,
+        name=row.name,
+        profile=row.profile,
+        uid=FIRST_UID + row.number,
+        token=row.token,
+        kernel_id=row.kernel_id,
+        created_at=row.created_at.replace(tzinfo=UTC),
+        last_active_at=row.last_active_at.replace(tzinfo=UTC),
+    )
+
+
+def _now() -> datetime:
+    """Return the time as the database keeps it: UTC without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,63 @@
+"""The tables. A change here needs a migration in `migrations/versions`."""
+
+from sqlalchemy import JSON, Boolean, Column, DateTime, Float, ForeignKey, Integer, MetaData, String, Table, Text
+
+# Names for constraints, so that migrations can speak of them.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# `number` is never used twice; the uid of the session's sandbox is made from it.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(32), unique=True, nullable=False),
+    Column("owner", String(100), index=True, nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("profile", String(40), nullable=False),
+    Column("token", String(64), nullable=False),
+    Column("kernel_id", String(36), nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("last_active_at", DateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# `number` gives the order of messages and of cells.
+messages = Table(
+    "messages",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(32), unique=True, nullable=False),
+    Column("session_id", ForeignKey("sessions.id", ondelete="CASCADE"), index=True, nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("attachments", JSON, nullable=False),
+    Column("model", String(200)),
+    Column("status", String(20), nullable=False),
+    Column("parts", JSON, nullable=False),
+    Column("problem", JSON),
+)
+
+cells = Table(
+    "cells",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("cell_id", String(32), unique=True, nullable=False),
+    Column("session_id", ForeignKey("sessions.id", ondelete="CASCADE"), index=True, nullable=False),
+    Column("message_id", String(32)),
+    Column("code", Text, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("execution_count", Integer),
+    Column("outputs", JSON, nullable=False),
+    Column("duration_s", Float, nullable=False),
+    Column("truncated", Boolean, nullable=False),
+    Column("files", JSON, nullable=False),
+)

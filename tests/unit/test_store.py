@@ -1,0 +1,283 @@
+"""The store on a real SQLite file: what is written stays, owners are apart, and a crash leaves nothing open."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.exc import IntegrityError
+
+from orchestrator.errors import SessionNotFound
+from orchestrator.spawner.requests import FIRST_UID
+from orchestrator.store.conversation import ConversationStore
+from orchestrator.store.database import Database, migrate
+from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
+from orchestrator.store.sessions import SessionStore
+from orchestrator.store.tables import metadata
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+class Store:
+    """The stores on one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.sessions = SessionStore(database)
+        self.conversation = ConversationStore(database)
+
+
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'glovebox.sqlite'}"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    database = Database(url(tmp_path))
+    await database.open()
+    yield Store(database)
+    await database.close()
+
+
+async def reopened(tmp_path: Path) -> Store:
+    """Open the file as the next process does."""
+    database = Database(url(tmp_path))
+    await database.open()
+    return Store(database)
+
+
+def message(message_id: str, session: SessionRecord, role: str = "user", **fields: Any) -> MessageRecord:
+    return MessageRecord(message_id, session.id, role, NOW, **fields)
+
+
+def cell(cell_id: str, session: SessionRecord, **fields: Any) -> CellRecord:
+    values: dict[str, Any] = {"message_id": None, "code": "1"}
+    return CellRecord(cell_id=cell_id, session_id=session.id, created_at=NOW, **(values | fields))
+
+
+def count(tmp_path: Path, table: str) -> int:
+    connection = sqlite3.connect(tmp_path / "glovebox.sqlite")
+    (number,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    connection.close()
+    return int(number)
+
+
+def test_the_migrations_make_just_the_tables_that_the_code_knows(tmp_path: Path) -> None:
+    engine = create_engine(url(tmp_path))
+    migrate(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+        found = inspect(connection)
+        assert set(found.get_table_names()) == {*metadata.tables, "alembic_version"}
+        for table in metadata.sorted_tables:
+            if foreign := list(table.foreign_key_constraints):
+                made = found.get_foreign_keys(table.name)
+                assert [key["options"].get("ondelete") for key in made] == [one.ondelete for one in foreign]
+    engine.dispose()
+
+
+def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
+    engine = create_engine(url(tmp_path))
+    migrate(engine)
+    migrate(engine)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").all() == [("0001",)]
+    engine.dispose()
+
+
+async def test_the_file_survives_a_killed_process(store: Store, tmp_path: Path) -> None:
+    made = await store.sessions.add("ann", "Sales", "standard")
+    connection = sqlite3.connect(tmp_path / "glovebox.sqlite")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    other = await reopened(tmp_path)  # while the first still has it open, as after a kill
+    assert await other.sessions.get("ann", made.id) == made
+    await other.database.close()
+
+
+async def test_a_session_is_there_again_as_it_was_made(store: Store) -> None:
+    before = datetime.now(UTC)
+    made = await store.sessions.add("ann", "Sales 数 😀", "standard")
+    assert await store.sessions.get("ann", made.id) == made
+    assert (made.owner, made.name, made.profile) == ("ann", "Sales 数 😀", "standard")
+    assert (len(made.id), len(made.token), len(made.kernel_id)) == (32, 64, 36)
+    assert before <= made.created_at == made.last_active_at <= datetime.now(UTC)
+
+
+async def test_another_owners_session_does_not_exist(store: Store) -> None:
+    made = await store.sessions.add("ann", "Hers", "standard")
+    for owner, session_id in (
+        ("bob", made.id),
+        ("", made.id),
+        ("ANN", made.id),
+        ("ann", "x"),
+        ("ann", "%"),
+        ("%", made.id),
+    ):
+        with pytest.raises(SessionNotFound):
+            await store.sessions.get(owner, session_id)
+    assert await store.sessions.list("bob") == []
+    assert [one.id for one in await store.sessions.list("ann")] == [made.id]
+
+
+async def test_all_ids_are_those_of_all_owners(store: Store) -> None:
+    made = {(await store.sessions.add(owner, "n", "standard")).id for owner in ("ann", "bob")}
+    assert await store.sessions.all_ids() == made
+
+
+async def test_the_most_recently_used_session_comes_first(store: Store) -> None:
+    one, two, three = [await store.sessions.add("ann", name, "standard") for name in "123"]
+    await store.sessions.touch(one.id)
+    assert [found.id for found in await store.sessions.list("ann")] == [one.id, three.id, two.id]
+    assert (await store.sessions.get("ann", one.id)).last_active_at > one.last_active_at
+
+
+async def test_renaming_changes_the_name_alone(store: Store) -> None:
+    made = await store.sessions.add("ann", "old", "standard")
+    await store.sessions.rename(made.id, "new'; DROP TABLE sessions; --")
+    assert await store.sessions.get("ann", made.id) == replace(made, name="new'; DROP TABLE sessions; --")
+
+
+async def test_each_session_has_a_uid_token_and_kernel_id_of_its_own(store: Store) -> None:
+    made = [await store.sessions.add("ann", "n", "standard") for _ in range(20)]
+    for name in ("id", "uid", "token", "kernel_id"):
+        assert len({getattr(one, name) for one in made}) == 20
+    assert min(one.uid for one in made) > FIRST_UID
+
+
+async def test_a_uid_is_never_used_again(store: Store, tmp_path: Path) -> None:
+    seen: set[int] = set()
+    for _ in range(3):
+        made = [await store.sessions.add("ann", "n", "standard") for _ in range(3)]
+        uids = {one.uid for one in made}
+        assert min(uids) > max(seen, default=0)
+        seen |= uids
+        for one in made:
+            await store.sessions.delete(one.id)
+    other = await reopened(tmp_path)
+    assert (await other.sessions.add("bob", "n", "standard")).uid > max(seen)
+    await other.database.close()
+
+
+async def test_sessions_made_at_the_same_time_have_different_uids(store: Store) -> None:
+    made = await asyncio.gather(*(store.sessions.add("ann", "n", "standard") for _ in range(30)))
+    assert len({one.uid for one in made}) == 30
+
+
+async def test_the_next_gateway_gets_a_token_and_a_kernel_id_that_no_earlier_one_knew(store: Store) -> None:
+    made = await store.sessions.add("ann", "n", "standard")
+    renewed = await store.sessions.renew_gateway(made)
+    assert replace(renewed, token=made.token, kernel_id=made.kernel_id) == made
+    assert renewed.token != made.token and renewed.kernel_id != made.kernel_id
+    assert await store.sessions.get("ann", made.id) == renewed
+
+
+async def test_messages_are_there_again_in_their_order(store: Store, tmp_path: Path) -> None:
+    session = await store.sessions.add("ann", "n", "standard")
+    question = message("q", session, content="How? 数\x00\u2028", attachments=["a.csv"], model="m")
+    answer = message("a", session, "assistant", model="m", status="running")
+    await store.conversation.add_messages(question, answer)
+    await store.conversation.add_messages(message("0", session))
+    assert [one.id for one in await store.conversation.messages(session.id)] == ["q", "a", "0"]
+    parts: list[dict[str, Any]] = [{"type": "text", "round": 0, "text": "Hm. \ud83d 😀"}, {"type": "cell", "n": 1.5}]
+    problem = {"code": "model_failed", "status": 502}
+    await store.conversation.save_message("a", "failed", parts, problem)
+    other = await reopened(tmp_path)
+    expected = replace(answer, status="failed", parts=parts, problem=problem)
+    assert await other.conversation.messages(session.id) == [question, expected, message("0", session)]
+    await other.database.close()
+
+
+async def test_messages_are_added_all_or_none(store: Store) -> None:
+    session = await store.sessions.add("ann", "n", "standard")
+    await store.conversation.add_messages(message("q", session))
+    with pytest.raises(IntegrityError):
+        await store.conversation.add_messages(message("new", session), message("q", session))
+    assert [one.id for one in await store.conversation.messages(session.id)] == ["q"]
+
+
+async def test_nothing_is_added_to_a_session_that_is_gone(store: Store) -> None:
+    session = await store.sessions.add("ann", "n", "standard")
+    await store.sessions.delete(session.id)
+    with pytest.raises(SessionNotFound):
+        await store.conversation.add_messages(message("q", session))
+    with pytest.raises(SessionNotFound):
+        await store.conversation.begin_cell(cell("c", session))
+
+
+async def test_a_cell_is_there_while_it_runs_and_when_it_has_ended(store: Store) -> None:
+    session = await store.sessions.add("ann", "n", "standard")
+    begun = cell("c", session, code="print('数')", message_id="a")
+    await store.conversation.begin_cell(begun)
+    assert await store.conversation.cells(session.id) == [begun]
+    output = {"output_type": "display_data", "data": {"text/plain": "😀" * 1000}, "metadata": {}}
+    files = [{"path": "a", "size": 1, "change": "created"}]
+    ended = replace(
+        begun, status="ok", execution_count=3, outputs=[output], duration_s=0.25, truncated=True, files=files
+    )
+    await store.conversation.finish_cell(ended)
+    assert await store.conversation.cells(session.id) == [ended]
+
+
+async def test_a_cell_that_never_ran_is_taken_back(store: Store) -> None:
+    session = await store.sessions.add("ann", "n", "standard")
+    for cell_id in ("1", "2"):
+        await store.conversation.begin_cell(cell(cell_id, session))
+    await store.conversation.abandon_cell("1")
+    assert [one.cell_id for one in await store.conversation.cells(session.id)] == ["2"]
+
+
+async def test_times_are_kept_in_utc_to_the_microsecond(store: Store) -> None:
+    session = await store.sessions.add("ann", "n", "standard")
+    elsewhere = NOW.astimezone(timezone(timedelta(hours=-7)))
+    await store.conversation.begin_cell(replace(cell("c", session), created_at=elsewhere))
+    (found,) = await store.conversation.cells(session.id)
+    assert (found.created_at, found.created_at.tzinfo) == (NOW, UTC)
+
+
+async def test_what_ran_when_the_process_was_killed_is_marked_at_the_next_start(store: Store) -> None:
+    session = await store.sessions.add("ann", "n", "standard")
+    statuses = ["running", "done", "failed", "stopped"]
+    await store.conversation.add_messages(*[message(one, session, "assistant", status=one) for one in statuses])
+    for status in ("running", "ok", "error"):
+        await store.conversation.begin_cell(cell(status, session, status=status, outputs=[{"a": 1}]))
+    for _ in range(2):
+        await store.conversation.close_what_a_crash_left_open()
+    messages = {one.id: one.status for one in await store.conversation.messages(session.id)}
+    assert messages == {"running": "lost", "done": "done", "failed": "failed", "stopped": "stopped"}
+    cells = {one.cell_id: (one.status, one.outputs) for one in await store.conversation.cells(session.id)}
+    assert cells == {"running": ("sandbox_lost", [{"a": 1}]), "ok": ("ok", [{"a": 1}]), "error": ("error", [{"a": 1}])}
+
+
+async def test_deleting_a_session_takes_its_messages_and_cells_and_nobody_elses(store: Store, tmp_path: Path) -> None:
+    gone, kept = [await store.sessions.add("ann", name, "standard") for name in ("gone", "kept")]
+    for session in (gone, kept):
+        await store.conversation.add_messages(message(f"q{session.name}", session))
+        await store.conversation.begin_cell(cell(f"c{session.name}", session))
+    await store.sessions.delete(gone.id)
+    with pytest.raises(SessionNotFound):
+        await store.sessions.get("ann", gone.id)
+    assert [count(tmp_path, table) for table in ("sessions", "messages", "cells")] == [1, 1, 1]
+    assert [one.id for one in await store.conversation.messages(kept.id)] == ["qkept"]
+    assert await store.conversation.messages(gone.id) == await store.conversation.cells(gone.id) == []
+
+
+async def test_work_that_fails_leaves_nothing_behind(store: Store) -> None:
+    def work(connection: Any) -> None:
+        connection.exec_driver_sql(
+            "INSERT INTO sessions (id, owner, name, profile, token, kernel_id, created_at, last_active_at) "
+            "VALUES ('x', 'ann', '', '', '', '', '', '')"
+        )
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await store.database.transact(work)
+    assert await store.sessions.all_ids() == set()
