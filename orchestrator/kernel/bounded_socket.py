@@ -1,0 +1,34 @@
+"""The WebSocket to a gateway, with bounds for what the library does by itself before a message reaches us.
+
+It answers every ping with a pong. A hostile gateway that pings without end and reads nothing would fill our memory
+with pongs, at no cost of a message. An honest one never pings: its pings are switched off at its start.
+"""
+
+from websockets.asyncio.client import ClientConnection
+from websockets.frames import Opcode
+from websockets.http11 import Response
+from websockets.protocol import Event
+
+_MOST_PINGS = 20
+_MOST_UNREAD_BYTES = 4 * 1024 * 1024  # a cell's code, at most 1 MiB, fits in
+
+
+class BoundedConnection(ClientConnection):
+    """A client connection that is cut off when its server abuses control frames or reads nothing."""
+
+    _pings = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the socket, then look at what they made us want to send."""
+        super().data_received(data)
+        if self.transport.get_write_buffer_size() > _MOST_UNREAD_BYTES:
+            self.transport.abort()
+
+    def process_event(self, event: Event) -> None:
+        """Take one event of the protocol; too many pings are the end."""
+        if not isinstance(event, Response) and getattr(event, "opcode", None) is Opcode.PING:
+            self._pings += 1
+            if self._pings > _MOST_PINGS:
+                self.transport.abort()
+                return
+        super().process_event(event)
