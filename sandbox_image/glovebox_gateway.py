@@ -1,0 +1,87 @@
+"""First process of a sandbox: a Jupyter kernel gateway on a unix socket, with one kernel.
+
+Theory of operation. The container has no network. Its only door is the socket `gw.sock` in `/run/glovebox`,
+a folder that the orchestrator sees too. The orchestrator leaves `gateway.json` there before the start:
+
+    {"token": "<hex>", "kernel_id": "<uuid>"}
+
+and this process answers on the socket for that token, with that one kernel, which it starts at once, so that the
+kernel comes up while the gateway does. Code in the kernel may do what it likes to this process, to the token and to
+the socket (same uid, same files): nobody outside trusts what comes out of it.
+"""
+
+import json
+import os
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+RUN_FOLDER = Path("/run/glovebox")
+HOME = Path(os.environ.get("HOME", "/home/sandbox"))
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # tornado's own default is 10 MiB, and the gateway has no setting for it
+
+# jsonschema compiles a grammar when this optional module is there: 0.7 s of a cold start for nothing.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
+
+def furnish_home() -> None:
+    """Copy the prepared font list and the kernel's start-up settings into the (empty, in-memory) home."""
+    shutil.copytree("/opt/glovebox/matplotlib", HOME / ".cache/matplotlib", dirs_exist_ok=True)
+    shutil.copytree("/opt/glovebox/ipython", HOME / ".ipython", dirs_exist_ok=True)
+
+
+def gateway_class() -> Any:
+    """Return the gateway's application class; a function, since the import is most of this process's start."""
+    from kernel_gateway.gatewayapp import KernelGatewayApp
+    from tornado.httpserver import HTTPServer
+    from tornado.netutil import bind_unix_socket
+
+    class UnixSocketGateway(KernelGatewayApp):  # type: ignore[misc]
+        """A kernel gateway that listens on a unix socket only and starts its one kernel by itself."""
+
+        kernel_id: str
+
+        def init_configurables(self) -> None:
+            super().init_configurables()
+            # Before the socket exists, so that whoever connects finds the kernel.
+            self.io_loop.run_sync(partial(self.kernel_manager.start_kernel, kernel_id=self.kernel_id))
+
+        def init_webapp(self) -> None:
+            super().init_webapp()
+            self.web_app.settings["websocket_max_message_size"] = MAX_MESSAGE_BYTES
+
+        def init_http_server(self) -> None:
+            socket_path = RUN_FOLDER / "gw.sock"
+            socket_path.unlink(missing_ok=True)
+            self.http_server = HTTPServer(self.web_app)
+            self.http_server.add_socket(bind_unix_socket(str(socket_path), mode=0o600))
+
+    return UnixSocketGateway
+
+
+def main() -> None:
+    """Start the gateway and serve until killed."""
+    os.umask(0o077)
+    settings = json.loads((RUN_FOLDER / "gateway.json").read_text())
+    furnish_home()
+    os.umask(0o022)
+    gateway = gateway_class().instance()
+    gateway.kernel_id = settings["kernel_id"]
+    gateway.initialize(
+        [
+            f"--KernelGatewayApp.auth_token={settings['token']}",
+            "--KernelGatewayApp.max_kernels=1",
+            "--KernelGatewayApp.ws_ping_interval=0",
+            "--KernelGatewayApp.log_level=WARN",
+            "--JupyterWebsocketPersonality.list_kernels=True",
+            # The orchestrator bounds the output and says what it cut; the gateway would drop it in silence.
+            "--ZMQChannelsWebsocketConnection.limit_rate=False",
+        ]
+    )
+    gateway.start()
+
+
+if __name__ == "__main__":
+    main()
