@@ -1,0 +1,264 @@
+"""Running one cell: the kernel's messages become outputs and events, limits of time hold, and its end is told.
+
+What decides is in `CellProgress` and `ending`, without I/O; `CellRun` moves messages and watches the clock.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orchestrator.errors import SandboxUnavailable
+from orchestrator.events import CellFinished, CellNotice, CellStarted, EventLog, SandboxState
+from orchestrator.kernel.connection import Heard, KernelConnection, Lost
+from orchestrator.kernel.messages import Failure, Message, Reply, State
+from orchestrator.kernel.outputs import Outputs
+from orchestrator.limits import DISK_WATCH_S, IDLE_AFTER_REPLY_S, INTERRUPT_GRACE_S
+from orchestrator.sessions.sandbox import SessionSandbox
+from orchestrator.sessions.spill import SpillFiles
+from orchestrator.store.records import CellRecord
+from orchestrator.workspace.folder import FoundFile, SessionFolder
+
+
+@dataclass(slots=True)
+class CellProgress:
+    """What the kernel has said so far about a cell. It is done with a reply and an idle, in any order."""
+
+    reply: Reply | None = None
+    idle: bool = False
+    lost: Lost | None = None
+    raised: str | None = None
+    interrupted: bool = False
+    timed_out: bool = False
+    disk_full: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is to be waited for."""
+        return self.lost is not None or (self.reply is not None and self.idle)
+
+    def take(self, message: Message | Lost) -> None:
+        """Note a message that says how far the cell is."""
+        match message:
+            case Reply():
+                self.reply = message
+            case State(execution_state="idle"):
+                self.idle = True
+            case Failure(ename=ename):
+                self.raised = ename
+            case Lost():
+                self.lost = message
+
+    def status(self, *, out_of_memory: bool) -> str:
+        """Return the status that the cell ends with."""
+        if self.disk_full:
+            return "error"
+        if self.timed_out:
+            return "timeout"
+        if self.reply is None:
+            if self.interrupted:
+                return "interrupted"
+            return "out_of_memory" if out_of_memory else "sandbox_lost"
+        if self.lost is not None:
+            return "error"  # it ended, but some of what it put out never came
+        if self.interrupted and (self.raised == "KeyboardInterrupt" or self.reply.status == "aborted"):
+            return "interrupted"
+        return "ok" if self.reply.status == "ok" else "error"
+
+
+def ending(progress: CellProgress, status: str, timeout_s: float) -> tuple[str, str] | None:
+    """Return name and text of the error that tells why a cell ended that did not end by itself."""
+    kernel_gone = progress.reply is None
+    if progress.lost is not None:
+        kernel_gone = not progress.lost.variables_kept
+    lost = f" Variables {'are lost, files' if kernel_gone else 'and files'} are kept."
+    if progress.disk_full:
+        return "DiskFull", f"The workspace is over its disk limit, so the cell was ended. Delete files to go on.{lost}"
+    match status:
+        case "timeout":
+            return "CellTimeout", f"The cell was stopped after its limit of {timeout_s:g} s.{lost}"
+        case "interrupted" if kernel_gone:
+            return "Interrupted", f"The cell did not heed the interrupt, so its kernel was ended.{lost}"
+        case "out_of_memory":
+            return "OutOfMemory", f"The sandbox ran out of memory.{lost}"
+        case "sandbox_lost":
+            reason = progress.lost.reason if progress.lost else "The kernel did not answer."
+            return "SandboxLost", f"{reason}{lost}"
+    if progress.lost is not None:
+        return "OutputLost", f"{progress.lost.reason}{lost}"
+    return None
+
+
+class CellRun:
+    """One cell on its way."""
+
+    def __init__(
+        self, cell: CellRecord, sandbox: SessionSandbox, folder: SessionFolder, timeout_s: float, events: EventLog
+    ) -> None:
+        self._cell = cell
+        self._sandbox = sandbox
+        self._folder = folder
+        self._timeout_s = timeout_s
+        self._events = events
+        self._spill = SpillFiles(folder, cell.cell_id)
+        self._outputs = Outputs(cell.cell_id, self._spill)
+        self._progress = CellProgress()
+        self._timer: asyncio.Timeout | None = None
+        self._deadline = 0.0  # in the loop's time
+        self._must_end = False
+
+    @property
+    def message_id(self) -> str | None:
+        """The assistant message that the cell belongs to."""
+        return self._cell.message_id
+
+    async def run(self) -> CellRecord:
+        """Run the cell to its end and return it complete. The end is in the event log, too.
+
+        Raises:
+            SandboxUnavailable: no sandbox could be started, so the cell never ran.
+
+        """
+        connection, before = await asyncio.gather(
+            self._sandbox.ready(self._tell_starting), asyncio.to_thread(self._folder.snapshot)
+        )
+        self._events.append(CellStarted(self._cell.cell_id, self._cell.code))
+        began = time.monotonic()
+        try:
+            if self._progress.interrupted:
+                self._progress.reply = Reply("aborted", None)
+            else:
+                await self._execute(connection)
+            return await self._finish(time.monotonic() - began, before)
+        finally:
+            await self._spill.discard()
+
+    async def _execute(self, connection: KernelConnection) -> None:
+        try:
+            async with connection.executing(self._cell.code) as heard:
+                if self._progress.interrupted:
+                    await connection.interrupt()
+                watch = asyncio.create_task(self._watch_disk(), name=f"disk of {self._cell.session_id}")
+                try:
+                    await self._listen(heard, connection)
+                finally:
+                    watch.cancel()
+        except SandboxUnavailable as error:
+            self._progress.lost = Lost(error.detail)
+
+    async def interrupt(self, *, must_end: bool) -> None:
+        """Interrupt the cell. With `must_end`, a cell that does not heed it loses its kernel."""
+        self._progress.interrupted = True
+        if must_end and not self._must_end:
+            self._must_end = True
+            if self._timer is not None:
+                self._timer.reschedule(asyncio.get_running_loop().time() + INTERRUPT_GRACE_S)
+        await self._sandbox.interrupt()
+
+    async def _watch_disk(self) -> None:
+        """End the cell when it writes past the session's disk limit; a cell that only deletes may run beyond it."""
+        at_first = await asyncio.to_thread(self._folder.usage)
+        pause_s = DISK_WATCH_S
+        while True:
+            # A large tree is looked at less often: the watch costs no more than a tenth of a core.
+            await asyncio.sleep(pause_s)
+            began = time.monotonic()
+            try:
+                if await asyncio.to_thread(self._folder.outgrew, at_first):
+                    break
+            except OSError:  # what cannot be measured is not allowed
+                break
+            pause_s = max(DISK_WATCH_S, 10 * (time.monotonic() - began))
+        self._progress.disk_full = True
+        self._say("The disk limit is reached; the cell is being interrupted.")
+        await self.interrupt(must_end=True)
+
+    def _tell_starting(self) -> None:
+        self._events.append(SandboxState("starting"))
+
+    async def _listen(self, heard: Heard, connection: KernelConnection) -> None:
+        """Take messages until the cell is done or out of time and patience."""
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.time() + self._timeout_s
+        while not self._progress.done:
+            try:
+                async with asyncio.timeout_at(self._deadline) as self._timer:
+                    while not self._progress.done:
+                        self._take(await heard.get())
+                        await self._spill.flush()
+            except TimeoutError:
+                if self._progress.reply is not None:
+                    self._say("The end of this cell's output may be missing.")  # its closing `idle` was lost
+                    return
+                if self._progress.timed_out or self._must_end:
+                    await self._sandbox.restart_kernel()
+                    return
+                self._progress.timed_out = True
+                self._say(f"The time limit of {self._timeout_s:g} s is reached; the cell is being interrupted.")
+                self._deadline = loop.time() + INTERRUPT_GRACE_S
+                await connection.interrupt()
+
+    def _take(self, message: Message | Lost) -> None:
+        self._progress.take(message)
+        if self._progress.reply is not None and not self._progress.idle and self._timer is not None:
+            # The reply overtakes outputs, which may still be coming at the pace that a gateway is held to; but only as
+            # long as the cell might have run.
+            silent_by = asyncio.get_running_loop().time() + IDLE_AFTER_REPLY_S
+            self._timer.reschedule(min(silent_by, self._deadline + IDLE_AFTER_REPLY_S))
+        match message:
+            case Reply() | State() | Lost():
+                pass
+            case _:
+                for event in self._outputs.take(message):
+                    self._events.append(event)
+
+    def _say(self, text: str) -> None:
+        self._events.append(CellNotice(self._cell.cell_id, text))
+
+    async def _finish(self, duration_s: float, before: dict[str, FoundFile]) -> CellRecord:
+        gone = self._progress.lost is not None and not (self._progress.timed_out or self._progress.interrupted)
+        out_of_memory = gone and await self._sandbox.ran_out_of_memory()
+        if self._progress.lost is not None:
+            await self._sandbox.end_what_was_lost(self._progress.lost)
+        status = self._progress.status(out_of_memory=out_of_memory)
+        told = ending(self._progress, status, self._timeout_s)
+        if told is not None:
+            for event in self._outputs.note(*told):
+                self._events.append(event)
+        for sentence in await self._spill.finish():
+            self._say(sentence)
+        outputs = self._outputs.finish()
+        after = await asyncio.to_thread(self._folder.snapshot)
+        reply = self._progress.reply
+        return replace(
+            self._cell,
+            status=status,
+            execution_count=reply.execution_count if reply else None,
+            outputs=outputs,
+            duration_s=round(duration_s, 4),
+            truncated=self._outputs.truncated,
+            files=changes(before, after),
+        )
+
+
+def changes(before: dict[str, FoundFile], after: dict[str, FoundFile]) -> list[dict[str, Any]]:
+    """Return the files that are new or other than before, as the API lists them."""
+    return [
+        {"path": path, "size": file.size, "change": "changed" if path in before else "created"}
+        for path, file in sorted(after.items())
+        if before.get(path) != file
+    ]
+
+
+def finished_event(cell: CellRecord) -> CellFinished:
+    """Return the event that tells a cell's end."""
+    return CellFinished(
+        cell_id=cell.cell_id,
+        code=cell.code,
+        execution_count=cell.execution_count,
+        status=cell.status,
+        outputs=cell.outputs,
+        duration_s=cell.duration_s,
+        truncated=cell.truncated,
+        files=cell.files,
+    )

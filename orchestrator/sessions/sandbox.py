@@ -1,0 +1,200 @@
+"""One session's sandbox: started when it is needed, connected to, lost and started again."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from orchestrator.config import Profile
+from orchestrator.errors import SandboxUnavailable, SessionNotFound
+from orchestrator.kernel.connection import KernelConnection, Lost
+from orchestrator.limits import INTERRUPT_GRACE_S, KERNEL_DEATH_POLL_S, SANDBOX_ADOPT_S, SANDBOX_START_S
+from orchestrator.spawner.requests import Created
+from orchestrator.spawner_client import SpawnerClient
+from orchestrator.store.records import SessionRecord
+from orchestrator.store.sessions import SessionStore
+from orchestrator.workspace.folder import SessionFolder
+
+log = structlog.get_logger()
+_OOM_POLLS = 10
+
+
+class SessionSandbox:
+    """The sandbox of one session. It may not exist; `ready()` makes it so."""
+
+    def __init__(
+        self,
+        record: SessionRecord,
+        profile_name: str,
+        profile: Profile,
+        folder: SessionFolder,
+        spawner: SpawnerClient,
+        store: SessionStore,
+    ) -> None:
+        self._record = record
+        self._profile_name = profile_name
+        self._peer_uid = profile.peer_uid(record.uid)
+        self._folder = folder
+        self._spawner = spawner
+        self._store = store
+        self._lock = asyncio.Lock()
+        self._connection: KernelConnection | None = None
+        self._token_is_fresh = False
+        self._seen_oom_kills = 0
+        self.may_run = False
+        self.starting = False
+        self.deleted = False
+
+    @property
+    def running(self) -> bool:
+        """Whether a kernel is connected."""
+        return self._connection is not None and self._connection.usable
+
+    def note_fresh(self) -> None:
+        """Say that the session was made just now: its token was never seen by any sandbox."""
+        self._token_is_fresh = True
+
+    async def ready(self, on_start: Callable[[], None] = lambda: None) -> KernelConnection:
+        """Return a connection to a kernel, starting a sandbox where there is none; `on_start` is called if so.
+
+        Raises:
+            SandboxUnavailable: it could not be started; the detail says why.
+            SessionNotFound: the session was deleted meanwhile.
+
+        """
+        async with self._lock:
+            if self.deleted:
+                raise SessionNotFound(self._record.id)
+            if self._connection is not None and self._connection.usable:
+                return self._connection
+            await self._disconnect("The kernel was replaced.")
+            self.starting = True
+            try:
+                connection = await self._adopt()
+                if connection is None:
+                    on_start()
+                    connection = await self._start()
+            finally:
+                self.starting = False
+            self._connection = connection
+            self.may_run = True
+            return connection
+
+    async def interrupt(self) -> None:
+        """Interrupt the kernel, if there is one."""
+        if self._connection is not None and self._connection.usable:
+            await self._connection.interrupt()
+
+    async def restart_kernel(self) -> None:
+        """Give the session a fresh kernel: by the gateway where it answers, else by a new container."""
+        async with self._lock:
+            if self._connection is None or not self._connection.usable:
+                await self._stop("The kernel was restarted.")
+                return
+            try:
+                await self._connection.restart()
+            except SandboxUnavailable:
+                await self._stop("The kernel was restarted.")
+            else:
+                # A new connection, since the old one may miss the new kernel's first messages.
+                await self._disconnect("The kernel was restarted.")
+
+    async def end_what_was_lost(self, lost: Lost) -> None:
+        """See to it that a cell whose connection broke does not go on unseen: interrupt it, or replace its sandbox."""
+        async with self._lock:
+            await self._disconnect(lost.reason)
+            if lost.gateway_lives and not lost.variables_kept:
+                return  # its kernel is dead, and the gateway starts another
+            try:
+                connection = await self._adopt() if lost.gateway_lives else None
+                if connection is not None:
+                    self._connection = connection
+                    await connection.interrupt()
+                    if await connection.wait_until_idle(INTERRUPT_GRACE_S):
+                        return
+                await self._stop(lost.reason)
+            except SandboxUnavailable as error:
+                log.warning("lost sandbox not stopped", session=self._record.id, reason=error.detail)
+
+    async def stop(self, reason: str) -> None:
+        """Kill the container; files stay. Returns when it is proven gone.
+
+        Raises:
+            SandboxUnavailable: the spawner could not do it.
+
+        """
+        async with self._lock:
+            await self._stop(reason)
+
+    async def ran_out_of_memory(self) -> bool:
+        """Tell whether the sandbox was short of memory since this was asked last (the engine says so a bit late)."""
+        for _ in range(_OOM_POLLS):
+            try:
+                found = await self._spawner.inspect(self._record.id)
+            except SandboxUnavailable:
+                return False
+            if found.oom_kills > self._seen_oom_kills:
+                self._seen_oom_kills = found.oom_kills
+                return True
+            await asyncio.sleep(KERNEL_DEATH_POLL_S / _OOM_POLLS)
+        return False
+
+    async def close(self) -> None:
+        """Let go of the connection; the container goes on for the next orchestrator to adopt."""
+        async with self._lock:
+            await self._disconnect("Glovebox is shutting down.")
+
+    async def _adopt(self) -> KernelConnection | None:
+        """Connect to a container that runs already, or return None when there is none that answers."""
+        if not self.may_run:
+            return None
+        try:
+            found = await self._spawner.inspect(self._record.id)
+            if found.running:
+                return await self._connect(SANDBOX_ADOPT_S)
+        except SandboxUnavailable as error:
+            log.warning("sandbox not adopted", session=self._record.id, reason=error.detail)
+        await self._stop("The sandbox did not answer.")
+        return None
+
+    async def _start(self) -> KernelConnection:
+        if not self._token_is_fresh:
+            self._record = await self._store.renew_gateway(self._record)
+        self._token_is_fresh = False
+        self._seen_oom_kills = 0
+        await asyncio.to_thread(self._prepare_folder)
+        self.may_run = True  # from here on, whatever happens to the one who waits for it
+        created = await self._create()
+        if not created.new:
+            # It runs with settings of before: its token is another one.
+            await self._spawner.stop(self._record.id)
+            await self._create()
+        try:
+            return await self._connect(SANDBOX_START_S)
+        except SandboxUnavailable:
+            await self._stop("The sandbox did not answer.")
+            raise
+
+    async def _create(self) -> Created:
+        return await self._spawner.create(self._record.id, self._profile_name, self._record.uid)
+
+    async def _connect(self, deadline_s: float) -> KernelConnection:
+        connection = KernelConnection(
+            self._folder.run, self._record.uid, self._record.token, self._record.kernel_id, self._peer_uid
+        )
+        await connection.open(deadline_s)
+        return connection
+
+    def _prepare_folder(self) -> None:
+        self._folder.make()
+        self._folder.leave_gateway_settings(self._record.token, self._record.kernel_id)
+
+    async def _stop(self, reason: str) -> None:
+        await self._disconnect(reason)
+        await self._spawner.stop(self._record.id)
+        self.may_run = False
+
+    async def _disconnect(self, reason: str) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.close(reason)

@@ -1,0 +1,167 @@
+"""All sessions: making, finding, deleting them, and keeping what runs in step with what is stored."""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from orchestrator.config import Config
+from orchestrator.errors import BadRequest, SandboxUnavailable, SessionNotFound
+from orchestrator.sessions.sandbox import SessionSandbox
+from orchestrator.sessions.session import LiveSession
+from orchestrator.spawner_client import SpawnerClient
+from orchestrator.store.conversation import ConversationStore
+from orchestrator.store.records import SessionRecord
+from orchestrator.store.sessions import SessionStore
+from orchestrator.workspace.folder import SessionFolder
+from orchestrator.workspace.removal import empty_trash, remove_folder
+
+log = structlog.get_logger()
+_LONGEST_SWEEP_S = 30.0
+
+
+class Sessions:
+    """The session service. Owners are checked here: another owner's session does not exist."""
+
+    def __init__(
+        self, config: Config, data: Path, store: SessionStore, conversation: ConversationStore, spawner: SpawnerClient
+    ) -> None:
+        self._config = config
+        self._data = data
+        self._store = store
+        self._conversation = conversation
+        self._spawner = spawner
+        self._live: dict[str, LiveSession] = {}
+        self._deleted: set[str] = set()
+        self._running_at_start: set[str] = set()
+
+    async def open(self) -> None:
+        """Take up what an earlier process left: adopt sandboxes with a session, remove all others."""
+        await self._conversation.close_what_a_crash_left_open()
+        await asyncio.to_thread(self._sweep_folders)
+        ids = await self._store.all_ids()
+        try:
+            sandboxes = await self._spawner.list()
+        except SandboxUnavailable as error:
+            log.warning("no sandboxes reconciled", reason=error.detail)
+            self._running_at_start = ids
+            return
+        for sandbox in sandboxes:
+            if sandbox.session_id in ids and sandbox.running:
+                self._running_at_start.add(sandbox.session_id)
+                continue
+            try:
+                await self._spawner.stop(sandbox.session_id)
+            except SandboxUnavailable as error:
+                log.warning("orphan not removed", session=sandbox.session_id, reason=error.detail)
+                ids.add(sandbox.session_id)  # its folder may be in use
+        await asyncio.to_thread(self._remove_orphaned_folders, ids)
+        log.info("sandboxes reconciled", adopted=len(self._running_at_start))
+
+    async def close(self) -> None:
+        """Let go of all sandboxes; they go on and are adopted at the next start."""
+        await asyncio.gather(*(session.sandbox.close() for session in self._live.values()))
+
+    async def make(self, owner: str, name: str, profile: str | None) -> SessionRecord:
+        """Make a session.
+
+        Raises:
+            BadRequest: there is no such profile.
+
+        """
+        chosen = profile or self._config.default_profile
+        if chosen not in self._config.profiles:
+            allowed = ", ".join(self._config.profiles)
+            raise BadRequest(f"There is no profile {chosen!r}; allowed: {allowed}.", code="unknown_profile")
+        record = await self._store.add(owner, name, chosen)
+        self.live(record).sandbox.note_fresh()
+        return record
+
+    async def find(self, owner: str, session_id: str) -> tuple[SessionRecord, LiveSession]:
+        """Return a session of this owner. Raises SessionNotFound."""
+        record = await self._store.get(owner, session_id)
+        return record, self.live(record)
+
+    async def list(self, owner: str) -> list[tuple[SessionRecord, LiveSession]]:
+        """Return an owner's sessions, most recently used first."""
+        records = await self._store.list(owner)
+        return [(record, self.live(record)) for record in records if record.id not in self._deleted]
+
+    async def rename(self, record: SessionRecord, name: str) -> None:
+        """Give a session another name."""
+        await self._store.rename(record.id, name)
+
+    async def touch(self, record: SessionRecord) -> None:
+        """Note that a session is used: for its idle time at once, in the database now and then."""
+        if self.live(record).note_use():
+            await self._store.touch(record.id)
+
+    async def delete(self, record: SessionRecord) -> None:
+        """Delete a session: its container first, proven dead, then its row, then its files.
+
+        Raises:
+            SandboxUnavailable: the container could not be removed; nothing is deleted then.
+
+        """
+        session = self.live(record)
+        session.sandbox.deleted = True  # whoever still waits for a sandbox gets none
+        try:
+            await session.sandbox.stop("The session was deleted.")
+        except BaseException:
+            session.sandbox.deleted = False
+            raise
+        await self._store.delete(record.id)
+        self._live.pop(record.id, None)
+        self._deleted.add(record.id)
+        await asyncio.to_thread(remove_folder, session.folder.root, self._trash)
+
+    async def put_idle_ones_to_sleep(self) -> None:
+        """Stop containers that were idle for their profile's time, for ever; workspaces stay."""
+        shortest = min(profile.idle_s for profile in self._config.profiles.values())
+        while True:
+            await asyncio.sleep(min(_LONGEST_SWEEP_S, shortest / 4))
+            now = asyncio.get_running_loop().time()
+            for session in list(self._live.values()):
+                idle = not session.in_use and now - session.used_at > session.profile.idle_s
+                if idle and (session.sandbox.running or session.sandbox.may_run):
+                    try:
+                        await session.sandbox.stop("The session was idle.")
+                    except SandboxUnavailable as error:
+                        log.warning("sandbox not put to sleep", session=session.id, reason=error.detail)
+
+    def live(self, record: SessionRecord) -> LiveSession:
+        """Return the live side of a session, making it at its first use.
+
+        Raises:
+            SessionNotFound: it was deleted since its row was read.
+
+        """
+        if record.id in self._deleted:
+            raise SessionNotFound(record.id)
+        session = self._live.get(record.id)
+        if session is None:
+            # A profile that was taken out of the config since: the default one stands in.
+            name = record.profile if record.profile in self._config.profiles else self._config.default_profile
+            profile = self._config.profiles[name]
+            folder = SessionFolder(self._data / "sessions" / record.id, record.uid, profile.disk_mb * 2**20)
+            sandbox = SessionSandbox(record, name, profile, folder, self._spawner, self._store)
+            sandbox.may_run = record.id in self._running_at_start
+            session = self._live[record.id] = LiveSession(record.id, profile, folder, sandbox, self._conversation)
+        return session
+
+    def _sweep_folders(self) -> None:
+        """Remove what a crash cut off: half deletions and half uploads. Blocks."""
+        empty_trash(self._trash)
+        for left in (self._data / "sessions").glob("*/incoming/*.part"):
+            left.unlink()
+
+    def _remove_orphaned_folders(self, ids: set[str]) -> None:
+        """Remove folders of sessions whose row is gone: a crash came between the two. Blocks."""
+        folders = self._data / "sessions"
+        for folder in folders.iterdir() if folders.is_dir() else ():
+            if folder.name not in ids:
+                remove_folder(folder, self._trash)
+
+    @property
+    def _trash(self) -> Path:
+        return self._data / "trash"
