@@ -1,0 +1,194 @@
+"""One chat turn: the model speaks, its code runs, it reads the result, until it is done. A task with an event log."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
+
+from orchestrator.chat.completion import ModelReply, Rejected, ToolCall, read_call
+from orchestrator.chat.failures import model_failure
+from orchestrator.chat.prompt import TOOL, assistant_messages
+from orchestrator.chat.tokens import cut_middle
+from orchestrator.chat.tool_result import tool_result
+from orchestrator.config import Chat
+from orchestrator.errors import GloveboxError
+from orchestrator.events import CallRejected, EventLog, Notice, TurnFinished
+from orchestrator.limits import STOP_S
+from orchestrator.sessions.session import LiveSession
+from orchestrator.store.conversation import ConversationStore
+
+log = structlog.get_logger()
+
+
+class GaveUp(GloveboxError):
+    """The turn ended before the model was done, by a limit of the config."""
+
+    code = "repairs_used_up"
+    title = "The model did not get there"
+
+
+class Turn:
+    """The model's side of one turn. `told` is the conversation up to and with the user's message."""
+
+    def __init__(
+        self,
+        message_id: str,
+        model: str,
+        client: AsyncOpenAI,
+        told: Sequence[ChatCompletionMessageParam],
+        session: LiveSession,
+        conversation: ConversationStore,
+        config: Chat,
+    ) -> None:
+        self.message_id = message_id
+        self.events = EventLog()
+        self._model = model
+        self._client = client
+        self._told = list(told)
+        self._session = session
+        self._conversation = conversation
+        self._config = config
+        self._parts: list[dict[str, Any]] = []
+        self._results: dict[str, str] = {}
+        self._failures_in_a_row = 0
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the turn goes on."""
+        return self._task is not None and not self._task.done()
+
+    def start(self, on_end: Callable[[], object]) -> None:
+        """Begin; the turn goes on whoever watches, until it ends or is stopped. Then `on_end` is called."""
+        self._task = asyncio.create_task(self._run(), name=f"turn {self.message_id}")
+        self._task.add_done_callback(lambda _: on_end())
+
+    async def stop(self) -> None:
+        """Stop the turn, in the text or in a cell, and return when it has ended."""
+        if self._task is None:
+            return
+        self._stopping = True
+        if self._session.running_message_id == self.message_id:
+            await self._session.interrupt(must_end=True)
+            await asyncio.wait([self._task], timeout=STOP_S)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        """Run the turn and write down how it ended, whatever happens."""
+        status, problem = "done", None
+        try:
+            await self._rounds()
+            status = "stopped" if self._stopping else "done"
+        except asyncio.CancelledError:
+            status = "stopped"
+        except GloveboxError as error:
+            status, problem = "failed", error.as_problem()
+        except Exception as error:
+            status, problem = "failed", self._explain(error)
+        # Shielded: a stop that comes at this very moment must not leave the message open.
+        await asyncio.shield(self._end(status, problem))
+
+    async def _end(self, status: str, problem: dict[str, Any] | None) -> None:
+        try:
+            await self._save(status, problem)
+        except Exception:
+            log.exception("turn not stored", message=self.message_id)
+            status = "failed"
+            problem = GloveboxError("The end of this turn could not be stored.", code="not_stored").as_problem()
+        self.events.append(TurnFinished(status, problem))
+        self.events.close()
+
+    def _explain(self, error: Exception) -> dict[str, Any]:
+        failure: GloveboxError | None = model_failure(error)
+        if failure is None:
+            log.exception("turn failed", message=self.message_id)
+            failure = GloveboxError("The turn broke off; the log of the orchestrator says why.")
+        return failure.as_problem()
+
+    async def _rounds(self) -> None:
+        for number in range(self._config.max_rounds):
+            reply = await self._ask(number)
+            if not reply.calls:
+                return
+            await self._save("running")
+            for call in reply.calls:
+                await self._do(call, number)
+                await self._save("running")
+                if self._stopping:
+                    return
+            if self._failures_in_a_row > self._config.max_repairs:
+                raise GaveUp(
+                    f"{self._failures_in_a_row} cells in a row failed, which is the limit for one turn. "
+                    "What ran is kept; say how to go on."
+                )
+        raise GaveUp(
+            f"The model used up its {self._config.max_rounds} replies for one turn. What ran is kept; say 'go on'.",
+            code="rounds_used_up",
+        )
+
+    async def _ask(self, number: int) -> ModelReply:
+        """Stream one reply of the model, keeping what came of it even when it breaks off."""
+        reply = ModelReply()
+        stream = await self._client.chat.completions.create(
+            model=self._model,
+            messages=[*self._told, *assistant_messages(self._parts, self._results)],
+            tools=[TOOL],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        try:
+            async with stream:
+                async for chunk in stream:
+                    for event in reply.take(chunk):
+                        self.events.append(event)
+                    if reply.too_long:
+                        break
+        finally:
+            if reply.text:
+                self._parts.append({"type": "text", "round": number, "text": reply.text})
+        if reply.too_long:
+            self._notice("reply_too_long", "The model's reply had no end and was cut off.")
+            reply.calls.clear()
+        elif reply.finish_reason is None:
+            self._notice("reply_cut", "The model's reply broke off in the middle.")
+        elif reply.finish_reason == "length":
+            self._notice("reply_too_long", "The model's reply was cut off at the provider's limit.")
+        return reply
+
+    async def _do(self, call: ToolCall, number: int) -> None:
+        """Run one call's code, or tell the model why the call makes no sense."""
+        call_id = call.id or f"call_{uuid.uuid4().hex}"
+        match read_call(call):
+            case Rejected(reason):
+                self._failures_in_a_row += 1
+                self.events.append(CallRejected(call.name, reason))
+                self._parts.append(
+                    {
+                        "type": "rejected_call",
+                        "round": number,
+                        "call_id": call_id,
+                        "name": call.name,
+                        "arguments": call.arguments,
+                        "reason": reason,
+                    }
+                )
+            case str(code):
+                cell = await self._session.run_cell(code, None, self.events, self.message_id)
+                self._failures_in_a_row = 0 if cell.status == "ok" else self._failures_in_a_row + 1
+                result = await asyncio.to_thread(cut_middle, tool_result(cell), self._config.tool_result_tokens)
+                self._results[cell.cell_id] = result
+                self._parts.append(
+                    {"type": "cell", "round": number, "call_id": call_id, "cell_id": cell.cell_id, "code": code}
+                )
+
+    def _notice(self, code: str, text: str) -> None:
+        self.events.append(Notice(code, text))
+
+    async def _save(self, status: str, problem: dict[str, Any] | None = None) -> None:
+        await self._conversation.save_message(self.message_id, status, list(self._parts), problem)
