@@ -1,0 +1,54 @@
+"""`python -m orchestrator`: serve the API. `python -m orchestrator check-config`: check the config and exit."""
+
+import os
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from orchestrator.app import make_app
+from orchestrator.config import Settings
+from orchestrator.errors import ConfigError
+from orchestrator.logs import configure_logs
+
+_GRACE_S = 5
+
+
+def main(arguments: list[str]) -> None:
+    """Do what the command line says."""
+    try:
+        settings = Settings.load()
+    except ConfigError as error:
+        sys.exit(f"glovebox: {error.detail}")
+    if arguments == ["check-config"]:
+        print("The config is fine.")
+        return
+    if arguments:
+        sys.exit(f"glovebox: unknown arguments {arguments}; known: check-config")
+    trust_site_certificates()
+    configure_logs()
+    uvicorn.run(
+        make_app(settings),
+        host=settings.listen_host,
+        port=settings.listen_port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        log_level="warning",
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+
+
+def trust_site_certificates() -> None:
+    """Have HTTPS to providers trust the site's own certificates, where a bundle was handed in.
+
+    Set here, since OpenSSL ignores the variable's usual way in a process with file capabilities.
+    """
+    bundle = os.environ.get("GLOVEBOX_CA_BUNDLE")
+    if bundle and Path(bundle).is_file() and Path(bundle).stat().st_size > 0:
+        os.environ["SSL_CERT_FILE"] = bundle
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

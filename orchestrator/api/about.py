@@ -1,0 +1,56 @@
+"""Doors that tell about the server: health, models, profiles, the asker."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse
+
+from orchestrator.api.services import SINGLE_USER, Wired
+from orchestrator.api.shapes import Me, ModelShape, ProfileShape
+from orchestrator.errors import SandboxUnavailable
+
+router = APIRouter(tags=["about"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Tell that the process lives."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(services: Wired) -> dict[str, str]:
+    """Tell that database, engine, images and runtimes are there; `503` with what is missing otherwise."""
+    await services.sessions.list(SINGLE_USER)
+    checked = await services.spawner.check()
+    if checked.missing:
+        raise SandboxUnavailable("; ".join(checked.missing), code="not_ready")
+    return {"status": "ready", "engine": checked.engine}
+
+
+@router.get("/v1/models", response_model=list[ModelShape])
+async def models(services: Wired) -> Any:
+    """List the models."""
+    return JSONResponse([_fields(model, ModelShape) for model in services.models.list()])
+
+
+@router.get("/v1/profiles", response_model=list[ProfileShape])
+async def profiles(services: Wired) -> Any:
+    """List the profiles."""
+    config = services.settings.config
+    return JSONResponse(
+        [
+            {"name": name, "default": name == config.default_profile, "limits": profile.limits()}
+            for name, profile in config.profiles.items()
+        ]
+    )
+
+
+@router.get("/v1/me", response_model=Me)
+async def me(services: Wired) -> Any:
+    """Tell who asks."""
+    return JSONResponse({"user": SINGLE_USER, "single_user": services.settings.token is None})
+
+
+def _fields(value: object, shape: type[ModelShape]) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in shape.model_fields}

@@ -1,0 +1,35 @@
+"""A bound for requests' bodies: all but uploads are small JSON, which is read whole before it is looked at."""
+
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orchestrator.limits import BODY_BYTES
+
+_STREAMED_METHODS = frozenset({"PUT"})  # a file on its way; its own limit is the session's disk
+
+
+class BodyLimit:
+    """ASGI middleware that counts a body's bytes as they come and refuses too many with a 413."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, with a receive that counts."""
+        if scope["type"] != "http" or scope["method"] in _STREAMED_METHODS:
+            await self._app(scope, receive, send)
+            return
+        received = 0
+
+        async def counting() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > BODY_BYTES:
+                detail = f"A request's body may have {BODY_BYTES:,} bytes; upload large things as files."
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, {"Connection": "close"})
+            return message
+
+        await self._app(scope, counting, send)

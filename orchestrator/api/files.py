@@ -1,0 +1,164 @@
+"""Doors of the workspace's files. What a sandbox wrote is served so that no browser ever runs it (THREATS W6)."""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.responses import JSONResponse, StreamingResponse
+
+from orchestrator.api.services import Owned, Wired
+from orchestrator.api.shapes import FileShape
+from orchestrator.errors import BadRequest
+from orchestrator.limits import DOWNLOAD_CHUNK_BYTES, UPLOAD_CHUNK_BYTES
+from orchestrator.workspace.folder import Upload
+from orchestrator.workspace.names import WorkspacePath, attachment_header, mime_type
+
+
+class _AnyText(Convertor[str]):
+    """The rest of a path, line breaks included: a bad name is to be told as one, not as a route that is missing."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("any_text", _AnyText())
+router = APIRouter(prefix="/v1/sessions/{session_id}/files", tags=["files"])
+_ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+INERT = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+@router.get("", response_model=list[FileShape])
+async def list_files(owned: Owned) -> Any:
+    """List the workspace's files."""
+    files = await asyncio.to_thread(owned[1].folder.list_files)
+    return JSONResponse([_shape(file.path, file.size, file.changed_ns) for file in files])
+
+
+@router.put("/{path:any_text}", status_code=201, response_model=FileShape)
+async def put_file(owned: Owned, services: Wired, request: Request, path: str) -> Any:
+    """Write a file, streamed. It appears under its name only when it is whole; `200` when it replaced one."""
+    record, session = owned
+    target = WorkspacePath.parse_new(path)
+    expected = request.headers.get("content-length", "")
+    await asyncio.to_thread(session.folder.make)
+    upload = await asyncio.to_thread(session.folder.begin_upload, int(expected) if expected.isdecimal() else None)
+    try:
+        size = await _receive(request, upload)
+        replaced = await asyncio.to_thread(upload.finish, target)
+    finally:
+        await asyncio.to_thread(upload.close)
+    await services.sessions.touch(record)
+    now_ns = int(datetime.now(UTC).timestamp() * 1e9)
+    return JSONResponse(_shape(str(target), size, now_ns), 200 if replaced else 201)
+
+
+@router.get("/{path:any_text}")
+async def get_file(owned: Owned, request: Request, path: str) -> Response:
+    """Read a file, streamed, as an attachment; `Range: bytes=a-b` gives a part."""
+    folder = owned[1].folder
+    target = WorkspacePath.parse(path)
+    descriptor = await asyncio.to_thread(folder.open, target)
+    try:
+        size = os.fstat(descriptor).st_size
+        part = byte_range(request.headers.get("range"), size)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    start, end = part or (0, size)
+    headers = INERT | {
+        "Content-Disposition": attachment_header(target.name),
+        "Content-Length": str(end - start),
+        "Accept-Ranges": "bytes",
+    }
+    if part is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    body = _read(descriptor, start, end)
+    return StreamingResponse(body, 200 if part is None else 206, headers, media_type=mime_type(target.name))
+
+
+@router.delete("/{path:any_text}", status_code=204)
+async def delete_file(owned: Owned, path: str) -> Response:
+    """Delete a file, or an empty folder."""
+    await asyncio.to_thread(owned[1].folder.delete, WorkspacePath.parse(path))
+    return Response(status_code=204)
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Return `(start, end)` of a single range, or None for the whole: several ranges are not worth their risk.
+
+    Raises:
+        BadRequest: 416, the range lies outside the file (RFC 9110, 14.2).
+
+    """
+    match = _ONE_RANGE.fullmatch(header or "")
+    if match is None or match.group(1) == match.group(2) == "":
+        return None
+    first, last = match.groups()
+    if first == "":
+        start, end = max(0, size - int(last)), size
+    else:
+        start, end = int(first), min(size, int(last) + 1) if last else size
+    if start >= end:
+        raise RangeOutside(f"The file has {size} bytes.")
+    return start, end
+
+
+class RangeOutside(BadRequest):
+    """A range that the file does not have."""
+
+    status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+    code = "range_outside"
+    title = "The file is not that long"
+
+
+async def _receive(request: Request, upload: Upload) -> int:
+    """Write the request's body chunk by chunk; a client that breaks off raises ClientDisconnect. Return its size."""
+    size = 0
+    gathered = bytearray()
+    async for chunk in request.stream():
+        size += len(chunk)
+        gathered += chunk
+        if len(gathered) >= UPLOAD_CHUNK_BYTES:
+            await asyncio.to_thread(upload.write, gathered)
+            gathered = bytearray()
+    if gathered:
+        await asyncio.to_thread(upload.write, gathered)
+    return size
+
+
+async def _read(descriptor: int, start: int, end: int) -> AsyncIterator[bytes]:
+    """Yield a part of an open file and close it. A file that shrinks meanwhile ends the connection early."""
+    try:
+        while start < end:
+            chunk = await asyncio.to_thread(os.pread, descriptor, min(DOWNLOAD_CHUNK_BYTES, end - start), start)
+            if not chunk:
+                return
+            start += len(chunk)
+            yield chunk
+    finally:
+        os.close(descriptor)
+
+
+def _shape(path: str, size: int, changed_ns: int) -> dict[str, Any]:
+    return FileShape(
+        path=path,
+        size=size,
+        modified_at=datetime.fromtimestamp(changed_ns / 1e9, UTC),
+        mime_type=mime_type(path),
+    ).model_dump(mode="json")

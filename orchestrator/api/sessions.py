@@ -1,0 +1,68 @@
+"""Doors of sessions: make, list, look, rename, delete; interrupt and restart."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Response
+from starlette.responses import JSONResponse
+
+from orchestrator.api.services import SINGLE_USER, Owned, Wired
+from orchestrator.api.shapes import NewSession, Renaming, SessionShape, session_shape
+from orchestrator.chat.service import NEW_SESSION_NAME
+
+router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
+
+
+@router.post("", status_code=201, response_model=SessionShape)
+async def make_session(services: Wired, body: NewSession | None = None) -> Any:
+    """Make a session. Its sandbox starts with its first use."""
+    wanted = body or NewSession()
+    record = await services.sessions.make(SINGLE_USER, wanted.name or NEW_SESSION_NAME, wanted.profile)
+    shape = session_shape(record, services.sessions.live(record), 0)
+    return JSONResponse(shape, 201, {"Location": f"/v1/sessions/{record.id}"})
+
+
+@router.get("", response_model=list[SessionShape])
+async def list_sessions(services: Wired) -> Any:
+    """List my sessions, the most recently used first."""
+    found = await services.sessions.list(SINGLE_USER)
+    return JSONResponse([session_shape(record, live, None) for record, live in found])
+
+
+@router.get("/{session_id}", response_model=SessionShape)
+async def look_at_session(owned: Owned) -> Any:
+    """Look at a session."""
+    record, live = owned
+    return JSONResponse(session_shape(record, live, (await asyncio.to_thread(live.folder.usage)).disk_bytes))
+
+
+@router.patch("/{session_id}", response_model=SessionShape)
+async def rename_session(owned: Owned, services: Wired, body: Renaming) -> Any:
+    """Give a session another name."""
+    record, _ = owned
+    await services.sessions.rename(record, body.name)
+    record, live = await services.sessions.find(SINGLE_USER, record.id)
+    return JSONResponse(session_shape(record, live, (await asyncio.to_thread(live.folder.usage)).disk_bytes))
+
+
+@router.delete("/{session_id}", status_code=204)
+async def delete_session(owned: Owned, services: Wired) -> Response:
+    """Delete a session with its conversation and its files."""
+    record, _ = owned
+    await services.chat.stop(record.id)
+    await services.sessions.delete(record)
+    return Response(status_code=204)
+
+
+@router.post("/{session_id}/interrupt", status_code=204)
+async def interrupt(owned: Owned) -> Response:
+    """Interrupt the cell that runs; variables are kept."""
+    await owned[1].interrupt()
+    return Response(status_code=204)
+
+
+@router.post("/{session_id}/restart", status_code=204)
+async def restart(owned: Owned) -> Response:
+    """Start a fresh kernel; variables are lost, files kept."""
+    await owned[1].restart()
+    return Response(status_code=204)

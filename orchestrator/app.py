@@ -1,0 +1,98 @@
+"""The composition root: which parts make up the service, in which order they open and close."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from orchestrator.api import about, executions, export, files, messages, problems, sessions
+from orchestrator.api.body_limit import BodyLimit
+from orchestrator.api.guard import Guard
+from orchestrator.api.services import Services
+from orchestrator.chat.models import Models
+from orchestrator.chat.service import Chat
+from orchestrator.chat.tokens import encoding
+from orchestrator.config import Settings
+from orchestrator.demo_model.server import demo_app
+from orchestrator.sessions.service import Sessions
+from orchestrator.spawner_client import SpawnerClient
+from orchestrator.store.conversation import ConversationStore
+from orchestrator.store.database import Database
+from orchestrator.store.sessions import SessionStore
+
+
+def make_app(settings: Settings) -> FastAPI:
+    """Return the API, whose lifespan opens and closes everything behind it."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opened_services(settings) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(title="Glovebox", summary="A self-hosted code interpreter", version="1", lifespan=lifespan)
+    problems.install(app)
+    for door in (sessions, executions, files, messages, export, about):
+        app.include_router(door.router)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Guard, token=settings.token, allowed_hosts=settings.config.server.allowed_hosts)
+    return app
+
+
+@asynccontextmanager
+async def opened_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open the parts and services, and close them in the opposite order."""
+    settings.data.mkdir(mode=0o750, parents=True, exist_ok=True)
+    database = Database(f"sqlite:///{settings.data / 'glovebox.sqlite'}")
+    await database.open()
+    conversation = ConversationStore(database)
+    spawner = SpawnerClient(settings.spawner_socket)
+    service = Sessions(settings.config, settings.data, SessionStore(database), conversation, spawner)
+    await service.open()
+    async with asyncio.TaskGroup() as tasks, demo_model() as demo_socket:
+        models = Models(settings.config, demo_socket)
+        chat = Chat(settings.config.chat, models, service, conversation)
+        background = [
+            tasks.create_task(service.put_idle_ones_to_sleep(), name="idle sandboxes"),
+            tasks.create_task(asyncio.to_thread(encoding), name="token encoding"),
+        ]
+        try:
+            yield Services(settings, database, conversation, service, chat, models, spawner)
+        finally:
+            for task in background:
+                task.cancel()
+            await chat.close()
+            await models.close()
+            await service.close()
+            await database.close()
+
+
+@asynccontextmanager
+async def demo_model() -> AsyncIterator[Path]:
+    """Serve the demo model on a unix socket of its own; real HTTP, so that it is asked as any provider is."""
+    with tempfile.TemporaryDirectory(prefix="glovebox-demo-") as folder:
+        socket = Path(folder) / "demo.sock"
+        config = uvicorn.Config(demo_app(), uds=str(socket), log_level="warning", lifespan="off", access_log=False)
+        server = _QuietServer(config)
+        task = asyncio.create_task(server.serve(), name="demo model")
+        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        try:
+            yield socket
+        finally:
+            server.should_exit = True
+            server.force_exit = True
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+class _QuietServer(uvicorn.Server):
+    """A second server in this process: signals belong to the first."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

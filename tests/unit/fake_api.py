@@ -1,0 +1,169 @@
+"""A stand-in for the orchestrator: speaks docs/api.md from memory, with one scripted turn.
+
+For unit tests of the page, and to look at it: `python -m uvicorn --port 18800 tests.unit.fake_api:app`.
+A message that starts with `slow` takes its time, `fail` ends in a problem, `rich` shows every kind of output and
+`flood` prints a lot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import mimetypes
+import os
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from tests.unit.fake_turn import Script, Session, Turn, now
+
+JSON = dict[str, Any]
+
+MODELS = [
+    {"id": "glovebox-demo", "provider": "demo", "available": True, "detail": None, "default": True},
+    {"id": "gpt-5.5", "provider": "openai", "available": True, "detail": None, "default": False},
+    {"id": "no-key", "provider": "other", "available": False, "detail": "OTHER_KEY is not set", "default": False},
+]
+PROFILES = [
+    {"name": "standard", "default": True, "limits": {"memory_mb": 2048}},
+    {"name": "small", "default": False, "limits": {"memory_mb": 512}},
+]
+
+
+def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for each call)
+    """Make the API; `pace` is the pause between two deltas, in seconds."""
+    app = FastAPI()
+    sessions: dict[str, Session] = {}
+
+    def problem(status: int, code: str, detail: str) -> Response:
+        document = {"type": f"urn:glovebox:problem:{code}", "title": code.replace("_", " ").capitalize(),
+                    "status": status, "detail": detail, "code": code}  # fmt: skip
+        return JSONResponse(document, status, media_type="application/problem+json")
+
+    def missing(sid: str) -> Response:
+        return problem(404, "session_not_found", f"No session has the id {sid!r}.")
+
+    @app.get("/v1/models")
+    async def models() -> list[JSON]:
+        return MODELS
+
+    @app.get("/v1/profiles")
+    async def profiles() -> list[JSON]:
+        return PROFILES
+
+    @app.get("/v1/sessions")
+    async def listed() -> list[JSON]:
+        return sorted((each.about for each in sessions.values()), key=lambda each: each["last_active_at"], reverse=True)
+
+    @app.post("/v1/sessions", status_code=201)
+    async def made(wanted: JSON) -> JSON:
+        sid = f"s{len(sessions) + 1}x{os.urandom(4).hex()}"
+        about = {"id": sid, "name": wanted.get("name") or "Session", "profile": wanted.get("profile") or "standard",
+                 "state": "asleep", "created_at": now(), "last_active_at": now(), "limits": {},
+                 "usage": {"disk_bytes": 0}}  # fmt: skip
+        sessions[sid] = Session(about)
+        return about
+
+    @app.get("/v1/sessions/{sid}")
+    async def looked(sid: str) -> Any:
+        return sessions[sid].about if sid in sessions else missing(sid)
+
+    @app.patch("/v1/sessions/{sid}")
+    async def renamed(sid: str, wanted: JSON) -> Any:
+        if sid not in sessions:
+            return missing(sid)
+        sessions[sid].about["name"] = wanted["name"]
+        return sessions[sid].about
+
+    @app.delete("/v1/sessions/{sid}")
+    async def deleted(sid: str) -> Response:
+        return Response(status_code=204) if sessions.pop(sid, None) else missing(sid)
+
+    @app.get("/v1/sessions/{sid}/files")
+    async def files(sid: str) -> Any:
+        if sid not in sessions:
+            return missing(sid)
+        kept = sessions[sid].files
+        return [
+            {"path": path, "size": len(content), "modified_at": when, "mime_type": mimetypes.guess_type(path)[0]}
+            for path, (content, when) in sorted(kept.items())
+        ]
+
+    @app.put("/v1/sessions/{sid}/files/{path:path}")
+    async def put(sid: str, path: str, request: Request) -> Response:
+        if sid not in sessions:
+            return missing(sid)
+        if path.startswith("forbidden"):
+            return problem(422, "bad_name", "That name is forbidden.")
+        sessions[sid].files[path] = (await request.body(), now())
+        return Response(status_code=201)
+
+    @app.get("/v1/sessions/{sid}/files/{path:path}")
+    async def got(sid: str, path: str, request: Request) -> Response:
+        if sid not in sessions or path not in sessions[sid].files:
+            return problem(404, "file_not_found", f"There is no file {path!r}.")
+        content = sessions[sid].files[path][0]
+        asked = request.headers.get("range", "").removeprefix("bytes=")
+        if asked:
+            first, last = (int(number) for number in asked.split("-"))
+            part = content[first : last + 1]
+            where = {"content-range": f"bytes {first}-{last}/{len(content)}", "accept-ranges": "bytes"}
+            return Response(part, 206, where, "text/csv")
+        return Response(content, 200, {"accept-ranges": "bytes"}, "text/csv")
+
+    @app.delete("/v1/sessions/{sid}/files/{path:path}")
+    async def removed(sid: str, path: str) -> Response:
+        sessions[sid].files.pop(path, None)
+        return Response(status_code=204)
+
+    @app.get("/v1/sessions/{sid}/messages")
+    async def messages(sid: str) -> Any:
+        return sessions[sid].messages if sid in sessions else missing(sid)
+
+    @app.post("/v1/sessions/{sid}/messages")
+    async def asked(sid: str, question: JSON) -> Response:
+        session = sessions.get(sid)
+        if session is None:
+            return missing(sid)
+        if session.turn:
+            return problem(409, "turn_running", "An answer is being written in this session; wait for it, or stop it.")
+        content = str(question["content"])
+        session.messages.append({"id": "u", "role": "user", "content": content, "created_at": now(),
+                                 "attachments": question.get("attachments") or []})  # fmt: skip
+        answer: JSON = {"id": "a", "role": "assistant", "model": question.get("model"), "status": "running",
+                        "parts": [], "problem": None, "created_at": now()}  # fmt: skip
+        session.messages.append(answer)
+        session.about |= {"state": "busy", "last_active_at": now()}
+        session.turn = turn = Turn(answer)
+        turn.task = asyncio.create_task(Script(session, turn, pace).play(content))
+        return StreamingResponse(turn.log(0), media_type="text/event-stream")
+
+    @app.get("/v1/sessions/{sid}/events")
+    async def events(sid: str, request: Request) -> Response:
+        if sid not in sessions:
+            return missing(sid)
+        turn = sessions[sid].turn
+        if turn is None:
+            return Response(status_code=204)
+        return StreamingResponse(turn.log(int(request.headers.get("last-event-id", 0))), media_type="text/event-stream")
+
+    @app.post("/v1/sessions/{sid}/stop")
+    async def stopped(sid: str) -> Response:
+        turn = sessions[sid].turn
+        if turn:
+            turn.stopping.set()
+        return Response(status_code=204)
+
+    @app.get("/v1/sessions/{sid}/export")
+    async def exported(sid: str) -> Response:
+        notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}
+        name = quote(sessions[sid].about["name"])
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}.ipynb"}
+        return Response(json.dumps(notebook), headers=headers, media_type="application/x-ipynb+json")
+
+    return app
+
+
+app = create(float(os.environ.get("FAKE_PACE", "0.04")))
