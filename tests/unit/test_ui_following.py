@@ -1,0 +1,218 @@
+"""The page follows a turn of the (fake) API over a real connection: live, from the middle, and when it breaks."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+
+from tests.unit import fake_api
+from ui import events, words
+from ui.api_client import Api, ApiError
+from ui.conversation import Answer, Cell, Text, apply
+from ui.events import Event, read_event
+from ui.following import Following, View, Watchers
+from ui.intake import Intake
+from ui.luggage import Luggage, free_name, sweep
+from ui.shelf import Shelf
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        config = uvicorn.Config(fake_api.create(pace=0.006), log_level="critical", ws="none", lifespan="off")
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve([listening]))
+        async with Api(f"http://127.0.0.1:{port}", "secret") as client:
+            yield client
+        server.should_exit = True
+        await serving
+
+
+@pytest.fixture
+def following(api: Api, tmp_path: Path) -> Following:
+    return Following(api, Intake(Shelf(tmp_path / "shelf")))
+
+
+async def new_session(api: Api) -> str:
+    return (await api.create_session("s", None))["id"]
+
+
+async def watched(following: Following, session: str) -> list[View]:
+    async with aclosing(following.watch(session)) as views:
+        return [view async for view in views]
+
+
+def text_of(view: View) -> str:
+    return str(view.messages)
+
+
+async def test_a_turn_is_seen_growing_and_ends_as_it_is_stored(api: Api, following: Following) -> None:
+    session = await new_session(api)
+    await api.ask(session, "Show me the sales", [], None)
+    views = await watched(following, session)
+    assert len(views) > 3
+    assert [view.running for view in views[:-1]].count(True) >= 2
+    assert not views[-1].running
+    assert any(view.files_changed for view in views)
+    assert "Python · writing…" in str([view.messages for view in views])
+    for expected in ("Python · failed: KeyError", "Python · 1.4 s", "/pictures/", "by_month.csv", "was repaired"):
+        assert expected in text_of(views[-1])
+    (stored,) = await watched(following, session)
+    live = [message["metadata"]["title"] for message in views[-1].messages or [] if "metadata" in message]
+    assert live == [message["metadata"]["title"] for message in stored.messages or [] if "metadata" in message]
+
+
+async def test_a_page_that_comes_later_sees_the_turn_from_its_beginning(api: Api, following: Following) -> None:
+    session = await new_session(api)
+    await api.ask(session, "slow one", [], None)
+    async with aclosing(following.watch(session)) as views:
+        seen = [await anext(views) for _ in range(6)]
+    assert seen[-1].running
+    again = await watched_until_text(following, session)
+    assert "I will look at the **sales**" in again
+    await api.stop(session)
+    views_to_the_end = await watched(following, session)
+    assert words.STOPPED in text_of(views_to_the_end[-1])
+    assert not views_to_the_end[-1].running
+
+
+async def watched_until_text(following: Following, session: str) -> str:
+    async with aclosing(following.watch(session)) as views:
+        async for view in views:
+            if "sales" in text_of(view):
+                return text_of(view)
+    raise AssertionError("never seen")
+
+
+async def test_a_broken_stream_is_taken_up_where_it_broke(api: Api) -> None:
+    session = await new_session(api)
+    await api.ask(session, "Show me the sales", [], None)
+    taken: list[str | None] = []
+    whole = api.events
+
+    class Cut:
+        """Ends the first connection after some events."""
+
+        def __init__(self, session: str, last_id: str | None) -> None:
+            taken.append(last_id)
+            self._opened = whole(session, last_id)
+            self._first = last_id is None
+
+        async def __aenter__(self) -> Any:
+            response = await self._opened.__aenter__()
+            if self._first:
+                lines = response.aiter_bytes
+
+                async def few(*args: Any) -> AsyncIterator[bytes]:
+                    async for chunk in lines(*args):
+                        yield chunk
+                        raise httpx2.ReadError("cut")
+
+                response.aiter_bytes = few
+            return response
+
+        async def __aexit__(self, *raised: Any) -> bool | None:
+            return await self._opened.__aexit__(*raised)
+
+    api.events = Cut  # type: ignore[method-assign,assignment]
+    answer = Answer()
+    async with aclosing(events.follow(api, session, pauses=(0.01, 0.01, 0.01))) as stream:
+        async for event in stream:
+            apply(answer, event.kind, {**event.data, "outputs": [], "output": None})
+    assert answer.status == "done"
+    assert len(taken) == 2
+    assert taken[0] is None
+    assert taken[1] is not None
+    assert [type(part) for part in answer.parts][:4] == [Text, Cell, Text, Cell]
+    assert answer.parts[0] == Text("I will look at the **sales** by month.\n\n")
+
+
+async def test_an_api_that_stays_away_is_said() -> None:
+    async with Api("http://127.0.0.1:9", None) as api:
+        with pytest.raises(ApiError) as raised:
+            async with aclosing(events.follow(api, "s", pauses=(0.01,))) as stream:
+                await anext(stream)
+        assert raised.value.detail == words.UNREACHABLE
+
+
+async def test_no_turn_has_no_events_and_a_second_one_is_refused(api: Api) -> None:
+    session = await new_session(api)
+    async with aclosing(events.follow(api, session)) as stream:
+        assert [event async for event in stream] == []
+    await api.ask(session, "slow one", [], None)
+    with pytest.raises(ApiError) as raised:
+        await api.ask(session, "another", [], None)
+    assert (raised.value.status, raised.value.code) == (409, "turn_running")
+    assert "wait for it" in str(raised.value)
+    await api.stop(session)
+
+
+async def test_files_are_carried_over_once_under_free_names(api: Api, tmp_path: Path) -> None:
+    session, luggage = await new_session(api), Luggage(api)
+    (tmp_path / "one").mkdir()
+    first, second = tmp_path / "data.csv", tmp_path / "one" / "data.csv"
+    first.write_text("a" * 3_000_000)
+    second.write_text("b")
+    carried = await luggage.carry(session, [str(first), str(second)], {})
+    assert list(carried.values()) == ["data.csv", "data (2).csv"]
+    assert await luggage.carry(session, [str(first), str(second)], carried) == carried
+    assert [entry["size"] for entry in await api.files(session)] == [1, 3_000_000]
+    luggage.drop([str(first), str(second)])
+    assert not second.parent.exists()
+    forbidden = tmp_path / "forbidden.txt"
+    forbidden.write_text("x")
+    with pytest.raises(ApiError, match=r"forbidden\.txt could not be uploaded: That name is forbidden"):
+        await luggage.carry(session, [str(forbidden)], {})
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "free"),
+    [
+        ("a.csv", set(), "a.csv"),
+        ("a.csv", {"a.csv"}, "a (2).csv"),
+        ("a.csv", {"a.csv", "a (2).csv"}, "a (3).csv"),
+        ("a.tar.gz", {"a.tar.gz"}, "a.tar (2).gz"),
+        ("README", {"README"}, "README (2)"),
+        ("../x\n", set(), "_x_"),
+        ("...", set(), "file"),
+    ],
+)
+def test_a_name_that_is_taken_gets_a_number(name: str, taken: set[str], free: str) -> None:
+    assert free_name(name, taken) == free
+
+
+def test_what_an_earlier_process_left_is_swept(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for path in (old, new):
+        path.write_text("x")
+    os.utime(old, (1, 1))
+    sweep(tmp_path)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_only_the_newest_watcher_of_a_page_may_speak() -> None:
+    watchers = Watchers()
+    first, other = watchers.enter("page"), watchers.enter("other page")
+    second = watchers.enter("page")
+    assert [watchers.may_speak("page", watcher) for watcher in (first, second)] == [False, True]
+    watchers.leave("page")
+    assert not watchers.may_speak("page", second)
+    assert watchers.may_speak("other page", other)
+
+
+@pytest.mark.parametrize("data", ["", "no JSON", "[1]", "null"])
+def test_what_is_no_event_is_left_out(data: str) -> None:
+    assert read_event(httpx2.ServerSentEvent("text_delta", data, "1")) is None
+
+
+def test_an_events_type_is_its_kind() -> None:
+    sent = httpx2.ServerSentEvent("message", '{"type": "text_delta", "text": "x"}', "7")
+    assert read_event(sent) == Event("7", "text_delta", {"type": "text_delta", "text": "x"})

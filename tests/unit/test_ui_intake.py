@@ -1,0 +1,144 @@
+"""Of each output one representation is chosen; heavy ones go to the shelf."""
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.fake_cells import TABLE, png
+from ui.intake import Intake
+from ui.shelf import Shelf, picture_kind, picture_size
+from ui.shown import Failure, Frame, Picture, Plain, Plot, Printed, Prose, Remark
+from ui.tables import MAX_COLUMNS, MAX_ROWS, markdown_table
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "shelf")
+
+
+@pytest.fixture
+def intake(shelf: Shelf) -> Intake:
+    return Intake(shelf)
+
+
+def display(**data: Any) -> dict[str, Any]:
+    return {"output_type": "display_data", "data": {kind.replace("__", "/"): value for kind, value in data.items()}}
+
+
+def test_a_picture_is_kept_once_and_served_by_its_hash(intake: Intake, shelf: Shelf) -> None:
+    encoded = base64.b64encode(png(20, 20)).decode()
+    first = intake.output(display(image__png=encoded, text__plain="<Figure>"))
+    again = intake.output(display(image__png=[encoded[:10], encoded[10:]]))
+    assert isinstance(first, Picture)
+    assert first == again
+    path = shelf.find(first.name)
+    assert path is not None
+    assert path.read_bytes() == png(20, 20)
+
+
+@pytest.mark.parametrize("encoded", ["!!!", base64.b64encode(b"<script>alert(1)</script>").decode(), ""])
+def test_a_picture_that_is_none_is_said(intake: Intake, encoded: str) -> None:
+    assert isinstance(intake.output(display(image__png=encoded)), Remark)
+
+
+def test_html_is_framed_unless_its_text_says_as_much(intake: Intake, shelf: Shelf) -> None:
+    framed = intake.output(display(text__html="<b>x</b>", text__plain="<IPython.core.display.HTML object>"))
+    assert isinstance(framed, Frame)
+    path = shelf.find(framed.name)
+    assert path is not None
+    assert path.read_text().endswith("<b>x</b>")
+    assert isinstance(intake.output(display(text__html="<b>x</b>")), Frame)
+    assert isinstance(intake.output(display(text__html="m", text__plain="<folium.Map at 0x7f>")), Frame)
+    assert intake.output(display(text__html="<b>x</b>", text__plain="x = 1")) == Plain("x = 1")
+
+
+def test_a_data_frame_is_a_table(intake: Intake) -> None:
+    shown = intake.output(display(text__html=TABLE, text__plain="   month"))
+    assert isinstance(shown, Prose)
+    assert shown.markdown.split("\n") == [
+        "|   | month | revenue |",
+        "| ---: | --- | ---: |",
+        r"| 0 | January | 1204\.5 |",
+        r"| 1 | February \<b\> | 998\.0 |",
+    ]
+
+
+def test_only_a_plain_table_becomes_markdown() -> None:
+    assert markdown_table("<p>no table</p>") is None
+    assert markdown_table('<table><tr><th colspan="2">a</th></tr><tr><td>1</td><td>2</td></tr></table>') is None
+    assert markdown_table("<table><tr><td>1</td></tr><tr><td>1</td><td>2</td></tr></table>") is None
+    assert markdown_table("<table><tr><td>1</td></tr></table>" * 2) is None
+
+
+def test_a_named_index_does_not_take_a_row() -> None:
+    html = "<table><tr><th></th><th>n</th></tr><tr><th>month</th><th></th></tr><tr><th>May</th><td>1</td></tr></table>"
+    assert (markdown_table(html) or "").startswith("| month | n |")
+
+
+def test_a_large_table_is_cut_and_says_so() -> None:
+    row = "<tr>" + "<td>1</td>" * (MAX_COLUMNS + 5) + "</tr>"
+    table = markdown_table("<table>" + row * (MAX_ROWS + 20) + "</table>") or ""
+    assert f"The first {MAX_ROWS} of {MAX_ROWS + 19} rows" in table
+    assert f"The first {MAX_COLUMNS} of {MAX_COLUMNS + 5} columns" in table
+    assert table.count("\n| 1") == MAX_ROWS
+
+
+def test_the_other_kinds(intake: Intake) -> None:
+    assert intake.output({"output_type": "stream", "name": "stderr", "text": ["a", "b"]}) == Printed("stderr", "ab")
+    assert intake.output(display(text__plain="\x1b[31m42\x1b[0m")) == Plain("42")
+    assert intake.output(display(application__json={"a": 1})) == Plain('{\n  "a": 1\n}', "json")
+    assert intake.output(display(text__latex="$x^2$", text__plain="<Latex>")) == Prose("$$x^2$$")
+    assert intake.output(display(text__markdown="**b** <img>")) == Prose("**b** &lt;img>")
+    assert isinstance(intake.output(display(image__svg="<svg/>", **{"image__svg+xml": "<svg/>"})), Picture)
+    assert isinstance(intake.output(display(application__x="?")), Remark)
+    assert isinstance(intake.output({"output_type": "display_data"}), Remark)
+    error = {"output_type": "error", "ename": "E", "evalue": "v", "traceback": ["\x1b[31mT\x1b[0m", "E: v"]}
+    assert intake.output(error) == Failure("E", "v", "T\nE: v")
+    assert intake.output({"output_type": "error", "ename": "E", "evalue": "v"}) == Failure("E", "v", "E: v")
+
+
+def test_of_a_plotly_figure_only_data_and_layout_are_kept(intake: Intake) -> None:
+    kind = "application/vnd.plotly.v1+json"
+    figure = {"data": [{"y": [1]}], "layout": {"title": "t"}, "config": {"plotlyServerURL": "https://evil"}}
+    plot = intake.output({"output_type": "display_data", "data": {kind: figure, "text/plain": "Figure()"}})
+    assert isinstance(plot, Plot)
+    assert json.loads(plot.figure) == {"data": [{"y": [1]}], "layout": {"title": "t"}}
+    assert intake.output({"output_type": "display_data", "data": {kind: [], "text/plain": "F"}}) == Plain("F")
+
+
+def test_messages_and_events_are_taken_in_wherever_they_hold_outputs(intake: Intake) -> None:
+    stream = {"output_type": "stream", "name": "stdout", "text": "a"}
+    (message,) = intake.messages([{"role": "assistant", "parts": [{"type": "cell", "outputs": [stream]}]}])
+    assert message["parts"][0]["outputs"] == [Printed("stdout", "a")]
+    assert intake.data({"cell_id": "1", "output": stream})["output"] == Printed("stdout", "a")
+    assert intake.messages([{"role": "user", "content": "x"}]) == [{"role": "user", "content": "x"}]
+
+
+def test_the_shelf_gives_away_the_longest_unused_first(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "shelf", budget=1000)
+    names = [shelf.put(bytes([number]) * 300, "png") for number in range(3)]
+    for age, name in enumerate(names):
+        path = shelf.find(name)
+        assert path is not None
+        os.utime(path, (age, age))
+    newest = shelf.put(b"n" * 300, "png")
+    assert [shelf.find(name) is not None for name in [*names, newest]] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("name", ["../x.png", "a.png", "0" * 64 + ".exe", "0" * 64, "/etc/passwd"])
+def test_the_shelf_knows_only_its_own_names(shelf: Shelf, name: str) -> None:
+    assert shelf.find(name) is None
+
+
+def test_a_picture_is_what_its_bytes_say() -> None:
+    assert picture_kind(png(2, 2)) == "png"
+    assert picture_kind(b"\xff\xd8\xff\xe0") == "jpg"
+    assert picture_kind(b"RIFF\x00\x00\x00\x00WEBP") == "webp"
+    assert picture_kind(b"<svg") is None
+    assert picture_size(png(24, 12)) == (24, 12)
+    assert picture_size(png(24, 12)[:20]) is None
+    assert picture_size(b"\xff\xd8\xff\xe0") is None

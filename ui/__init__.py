@@ -1,0 +1,24 @@
+"""The page: a Gradio client of the public API, and nothing more.
+
+Theory of operation. The run of a turn lives in the orchestrator; the page only follows it. Sending a message is one
+short call, after which the page reads the turn's event log from its beginning, exactly as it does after a reload.
+So closing a tab stops nothing, and two tabs show the same. Stopping is a call of its own.
+
+    page.py          what is on the page (components only)
+    wiring.py        which event calls which handler
+    actions.py       the handlers: a browser's event -> calls of the API -> what the page shows next
+    following.py     watching a turn, and who may speak to which page
+    luggage.py       uploads on their way into the workspace
+    api_client.py    the API, typed; every error is an `ApiError` that carries the problem document's detail
+    events.py        the follow stream: server-sent events -> events, with reconnection
+    intake.py        of each output the one representation that is shown (shown.py); heavy ones go to the shelf
+    shelf.py         pictures and HTML outputs, kept once by the hash of their bytes
+    conversation.py  messages + live events -> a view model (pure)
+    render.py        view model -> messages of the Chatbot (pure), by way of snippets.py, markdown.py, ansi.py
+    tables.py        an HTML table -> a Markdown table (pure)
+    panels.py        the two lists at the sides, as escaped HTML (pure); lists.js makes their rows act
+    doors.py         the routes for files, the notebook, pictures and frames
+    guards.py        who may ask at all, and the security headers
+    words.py         every text of the page
+    app.py           puts it together
+"""

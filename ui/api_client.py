@@ -1,0 +1,222 @@
+"""The public API, typed. Every way in which a call can fail is an `ApiError` that has words for the user."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict, cast
+from urllib.parse import quote
+
+import anyio
+import httpx2
+
+from ui import words
+
+# An answer may take as long as a big file takes to be written; a follow stream may be silent as long as a cell is.
+TIMEOUT = httpx2.Timeout(30.0, connect=5.0, write=120.0)
+STREAM_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=120.0)
+CHUNK_BYTES = 1024 * 1024
+
+_Stream = AbstractAsyncContextManager[httpx2.Response]
+
+
+class Session(TypedDict):
+    """A session, as far as the page shows it."""
+
+    id: str
+    name: str
+    profile: str
+    state: str
+    last_active_at: str
+
+
+class FileEntry(TypedDict):
+    """A file of the workspace."""
+
+    path: str
+    size: int
+    modified_at: str
+    mime_type: str | None
+
+
+class Model(TypedDict):
+    """A model that may be picked."""
+
+    id: str
+    available: bool
+    default: bool
+    detail: str | None
+
+
+class Profile(TypedDict):
+    """A sandbox profile that may be picked."""
+
+    name: str
+    default: bool
+
+
+class ApiError(Exception):
+    """A call failed; `str()` of it is what the user reads."""
+
+    def __init__(self, detail: str, code: str = "unreachable", status: int = 0, title: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code
+        self.status = status
+        self.title = title
+
+
+class Api:
+    """A client of the API for the life of the page's process."""
+
+    def __init__(self, base_url: str, token: str | None, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = httpx2.AsyncClient(
+            base_url=base_url,
+            headers=headers,
+            timeout=TIMEOUT,
+            transport=transport,
+            # Each page that watches a turn holds a connection.
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def sessions(self) -> list[Session]:
+        """List the sessions, most recently used first."""
+        return cast(list[Session], await self._json("GET", "/v1/sessions"))
+
+    async def session(self, session: str) -> Session:
+        """Look at one session."""
+        return cast(Session, await self._json("GET", _path(session)))
+
+    async def create_session(self, name: str, profile: str | None) -> Session:
+        """Make a session."""
+        wanted = {"name": name, **({"profile": profile} if profile else {})}
+        return cast(Session, await self._json("POST", "/v1/sessions", json=wanted))
+
+    async def rename_session(self, session: str, name: str) -> None:
+        """Give a session another name."""
+        await self._json("PATCH", _path(session), json={"name": name})
+
+    async def delete_session(self, session: str) -> None:
+        """Delete a session with all its files."""
+        await self._json("DELETE", _path(session))
+
+    async def models(self) -> list[Model]:
+        """List the models."""
+        return cast(list[Model], await self._json("GET", "/v1/models"))
+
+    async def profiles(self) -> list[Profile]:
+        """List the sandbox profiles."""
+        return cast(list[Profile], await self._json("GET", "/v1/profiles"))
+
+    async def messages(self, session: str) -> list[dict[str, Any]]:
+        """Return the conversation."""
+        return cast(list[dict[str, Any]], await self._json("GET", _path(session, "messages")))
+
+    async def ask(self, session: str, content: str, attachments: list[str], model: str | None) -> None:
+        """Start a turn. It runs on in the orchestrator: this returns as soon as it was begun.
+
+        Raises:
+            ApiError: it was not begun, because another turn runs or for another reason.
+        """
+        question: dict[str, Any] = {"content": content, "attachments": attachments}
+        if model:
+            question["model"] = model
+        async with self.stream("POST", _path(session, "messages"), json=question) as response:
+            # The first event says that the turn is on its way; from there on `events` tells everything, from the start.
+            async for _ in response.aiter_bytes(64):
+                return
+
+    async def stop(self, session: str) -> None:
+        """Stop the turn that runs, if one does."""
+        await self._json("POST", _path(session, "stop"))
+
+    async def files(self, session: str) -> list[FileEntry]:
+        """List the workspace."""
+        return cast(list[FileEntry], await self._json("GET", _path(session, "files")))
+
+    async def put_file(self, session: str, path: str, source: Path) -> None:
+        """Write a file, streamed from the disk."""
+        headers = {"Content-Length": str(source.stat().st_size), "Content-Type": "application/octet-stream"}
+        await self._json("PUT", _path(session, "files", path), content=_chunks(source), headers=headers)
+
+    async def delete_file(self, session: str, path: str) -> None:
+        """Delete a file."""
+        await self._json("DELETE", _path(session, "files", path))
+
+    def file(self, session: str, path: str, headers: dict[str, str]) -> _Stream:
+        """Open a file for streaming; `headers` may hold a Range."""
+        return self.stream("GET", _path(session, "files", path), headers=headers)
+
+    def notebook(self, session: str) -> _Stream:
+        """Open the conversation as a notebook for streaming."""
+        return self.stream("GET", _path(session, "export"), params={"format": "ipynb"})
+
+    def events(self, session: str, last_id: str | None) -> _Stream:
+        """Open the event stream of the turn that runs; its status is 204 when none does."""
+        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
+        return self.stream("GET", _path(session, "events"), headers=headers)
+
+    @asynccontextmanager
+    async def stream(self, method: str, path: str, **how: Any) -> AsyncIterator[httpx2.Response]:
+        """Open a call whose answer is streamed.
+
+        Raises:
+            ApiError: the API cannot be reached, or answered with a problem; not for a range that cannot be satisfied.
+        """
+        try:
+            async with self._client.stream(method, path, timeout=STREAM_TIMEOUT, **how) as response:
+                if response.is_error and response.status_code != httpx2.codes.RANGE_NOT_SATISFIABLE:
+                    await response.aread()
+                    raise problem(response)
+                yield response
+        except httpx2.HTTPError as error:
+            raise ApiError(words.UNREACHABLE) from error
+
+    async def _json(self, method: str, path: str, **how: Any) -> Any:
+        try:
+            response = await self._client.request(method, path, **how)
+        except httpx2.HTTPError as error:
+            raise ApiError(words.UNREACHABLE) from error
+        if response.is_error:
+            raise problem(response)
+        return response.json() if response.content else None
+
+
+def problem(response: httpx2.Response) -> ApiError:
+    """Read an error's problem document."""
+    status = response.status_code
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        return ApiError(words.UNREADABLE.format(status=status), "unreadable", status)
+    title = str(document.get("title") or "")
+    detail = str(document.get("detail") or title or words.UNREADABLE.format(status=status))
+    return ApiError(detail, str(document.get("code") or "unknown"), status, title)
+
+
+def _path(session: str, kind: str = "", inside: str = "") -> str:
+    """Return a session's path; raises when a name would reach beyond it."""
+    segments = ["v1", "sessions", session, *([kind] if kind else []), *(inside.split("/") if inside else [])]
+    if any(segment in {"", ".", ".."} for segment in segments):
+        raise ApiError(words.NO_SUCH_SESSION, "not_found", 404)
+    return "/" + "/".join(quote(segment, safe="") for segment in segments)
+
+
+async def _chunks(source: Path) -> AsyncIterator[bytes]:
+    async with await anyio.open_file(source, "rb") as file:
+        while chunk := await file.read(CHUNK_BYTES):
+            yield chunk

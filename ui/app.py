@@ -1,0 +1,83 @@
+"""Puts the page together: settings in, an ASGI application out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from ui.settings import Settings, cache_folder
+
+# Before Gradio is imported: it reads these then.
+os.environ.setdefault("GRADIO_TEMP_DIR", str(cache_folder() / "uploads"))
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import gradio as gr
+
+from ui import words
+from ui.actions import Actions
+from ui.api_client import Api
+from ui.doors import doors
+from ui.following import Following
+from ui.guards import Guards
+from ui.intake import Intake
+from ui.luggage import sweep
+from ui.page import lay_out
+from ui.shelf import Shelf
+from ui.theme import HEAD, theme
+from ui.wiring import wire
+
+STYLE = Path(__file__).parent / "style.css"
+# Cached uploads that nobody sent: looked for every ten minutes, gone after an hour.
+CACHE_SWEEP_S = (600, 3600)
+
+
+def build(settings: Settings) -> Guards:
+    """Make the application."""
+    api = Api(settings.api, settings.token)
+    shelf = Shelf(cache_folder() / "shelf")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(sweep, Path(os.environ["GRADIO_TEMP_DIR"]))
+        async with api:
+            yield
+
+    parent = FastAPI(title=words.TITLE, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    parent.include_router(doors(api, shelf))
+    mounted = gr.mount_gradio_app(
+        parent,
+        blocks(api, Intake(shelf)),
+        path="/",
+        theme=theme(),
+        css_paths=STYLE,
+        head=HEAD,
+        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        enable_monitoring=False,
+        show_error=False,
+        # The session's disk limit decides, which the API knows.
+        max_file_size=None,
+    )
+    return Guards(mounted, settings.hosts, settings.token)
+
+
+def blocks(api: Api, intake: Intake) -> gr.Blocks:
+    """Make the Gradio part."""
+    demo: gr.Blocks = gr.Blocks(
+        title=words.TITLE, analytics_enabled=False, fill_height=True, fill_width=True, delete_cache=CACHE_SWEEP_S
+    )
+    with demo:
+        page = lay_out()
+        wire(demo, page, Actions(api, page, Following(api, intake)))
+    demo.queue(api_open=False, max_size=None, default_concurrency_limit=None)
+    return demo

@@ -1,0 +1,122 @@
+"""The routes beside Gradio's: files and the notebook out of the API, streamed; pictures and frames off the shelf."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from urllib.parse import quote
+
+import httpx2
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+
+from ui import words
+from ui.api_client import Api, ApiError
+from ui.shelf import MEDIA_TYPES, Shelf
+
+# A download is data: whatever it contains, it can do nothing in the page's origin.
+INERT_POLICY = "sandbox; default-src 'none'"
+# A picture may style itself (SVG does), and nothing else.
+PICTURE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
+# An HTML output runs its own scripts in an origin of its own, without any network.
+FRAME_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'unsafe-inline'; img-src data: blob:; media-src data: blob:; font-src data:; worker-src blob:; "
+    "frame-ancestors 'self'"
+)
+
+_PASSED_ON = ("range", "if-range", "if-none-match", "if-modified-since")
+_PASSED_BACK = (
+    "accept-ranges",
+    "content-length",
+    "content-range",
+    "content-type",
+    "content-encoding",
+    "etag",
+    "last-modified",
+)
+_PLAIN = re.compile(r"[^A-Za-z0-9 ._()\[\]-]")
+_IMMUTABLE = "private, max-age=31536000, immutable"
+
+
+def attachment(name: str) -> str:
+    """Return a Content-Disposition that saves under this name, in RFC 5987 for what is not ASCII."""
+    clean = re.sub(r"[\x00-\x1f\x7f/\\]", "_", name).strip() or "download"
+    return f"attachment; filename=\"{_PLAIN.sub('_', clean)}\"; filename*=UTF-8''{quote(clean, safe='')}"
+
+
+def doors(api: Api, shelf: Shelf) -> APIRouter:
+    """Make the routes."""
+    router = APIRouter()
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/files/{session}/{path:path}")
+    async def file(session: str, path: str, request: Request) -> Response:
+        asked = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+        try:
+            opened = api.file(session, path, {"accept-encoding": "identity", **asked})
+        except ApiError as error:
+            return problem_response(error)
+        return await _relayed(opened, path.rsplit("/", 1)[-1])
+
+    @router.get("/export/{session}")
+    async def export(session: str) -> Response:
+        try:
+            name = (await api.session(session))["name"]
+            return await _relayed(api.notebook(session), f"{name or words.UNNAMED}.ipynb")
+        except ApiError as error:
+            return problem_response(error)
+
+    @router.get("/pictures/{name}")
+    async def picture(name: str) -> Response:
+        return _shelved(shelf, name, PICTURE_POLICY) if not name.endswith(".html") else _nothing()
+
+    @router.get("/frames/{name}")
+    async def frame(name: str) -> Response:
+        return _shelved(shelf, name, FRAME_POLICY) if name.endswith(".html") else _nothing()
+
+    return router
+
+
+def problem_response(error: ApiError) -> Response:
+    """Answer with the API's own words."""
+    status = error.status or 502
+    document = {"title": error.title or error.detail, "status": status, "detail": error.detail, "code": error.code}
+    return JSONResponse(document, status, media_type="application/problem+json")
+
+
+async def _relayed(opened: AbstractAsyncContextManager[httpx2.Response], name: str) -> Response:
+    stack = AsyncExitStack()
+    try:
+        upstream = await stack.enter_async_context(opened)
+    except ApiError as error:
+        return problem_response(error)
+    headers = {header: upstream.headers[header] for header in _PASSED_BACK if header in upstream.headers}
+    headers |= {
+        "Content-Disposition": attachment(name),
+        "Content-Security-Policy": INERT_POLICY,
+        "Cache-Control": "private, no-cache",
+    }
+    return StreamingResponse(_body(upstream, stack), upstream.status_code, headers)
+
+
+async def _body(upstream: httpx2.Response, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+    async with stack:
+        async for chunk in upstream.aiter_raw():
+            yield chunk
+
+
+def _shelved(shelf: Shelf, name: str, policy: str) -> Response:
+    path = shelf.find(name)
+    if path is None:
+        return _nothing()
+    headers = {"Content-Security-Policy": policy, "Cache-Control": _IMMUTABLE}
+    return FileResponse(path, headers=headers, media_type=MEDIA_TYPES[path.suffix[1:]])
+
+
+def _nothing() -> Response:
+    return problem_response(ApiError(words.NOT_FOUND, "not_found", 404))

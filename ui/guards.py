@@ -1,0 +1,139 @@
+"""Who may ask the page anything, and what a browser is told about every answer.
+
+The page acts with the orchestrator's token, so whoever opens it must know that token (HTTP Basic, until there are
+accounts), and a request must come from the page itself: the `Host` must be one of ours (DNS rebinding), and other
+sites may do no more than link here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from hmac import compare_digest
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ui import words
+
+# Gradio starts itself from an inline script and compiles its `js=` snippets, hence the two unsafe words. Nothing is
+# loaded from, sent to or framed by any other origin.
+PAGE_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "frame-src 'self'",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": PAGE_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-DNS-Prefetch-Control": "off",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), usb=()",
+}
+
+_OPEN_PATHS = frozenset({"/healthz"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?", re.IGNORECASE)
+# Gradio fetches addresses for its clients: nothing here needs it, so nobody gets it.
+_FETCHES = re.compile(r"/(?:gradio_api/)?(?:proxy=|file=\s*/*\w+:)", re.IGNORECASE)
+
+
+def allowed_host(hosts: list[str], allowed: frozenset[str]) -> bool:
+    """Tell whether a request's Host headers name this page."""
+    found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    return found is not None and found["name"].lower() in allowed
+
+
+def from_here(method: str, headers: Headers) -> bool:
+    """Tell whether a request comes from the page itself, or is a plain link that somebody followed."""
+    site = headers.get("sec-fetch-site")
+    if method in _SAFE_METHODS:
+        followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+        return site in {None, "same-origin", "none"} or followed
+    if site is not None:
+        return site == "same-origin"
+    origin = headers.get("origin")
+    # Whoever sends neither is no browser, and brings no ambient authority of a user's.
+    return origin is None or (urlsplit(origin).netloc.lower() == headers.get("host", "").lower())
+
+
+def knows_token(authorization: str | None, token: str | None) -> bool:
+    """Tell whether a browser's HTTP Basic password (any user name) is the token; without a token nobody is asked."""
+    if token is None:
+        return True
+    scheme, _, encoded = (authorization or "").partition(" ")
+    if scheme.lower() != "basic":
+        return False
+    try:
+        password = base64.b64decode(encoded, validate=True).partition(b":")[2]
+    except ValueError:
+        return False
+    return compare_digest(password, token.encode())
+
+
+class Guards:
+    """ASGI middleware: refuses foreign requests and strangers, adds the security headers to every answer."""
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], token: str | None = None) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check one request and pass it on."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            # The page has no WebSocket.
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = Headers(scope=scope)
+        if not allowed_host(headers.getlist("host"), self._hosts):
+            await _refuse(send, 421, words.FORBIDDEN_HOST)
+        elif not from_here(scope["method"], headers):
+            await _refuse(send, 403, words.FORBIDDEN_ORIGIN)
+        elif scope["path"] not in _OPEN_PATHS and not knows_token(headers.get("authorization"), self._token):
+            await _refuse(
+                send, 401, words.LOGIN_NEEDED, {"www-authenticate": 'Basic realm="Glovebox", charset="UTF-8"'}
+            )
+        elif _FETCHES.match(scope["path"]):
+            await _refuse(send, 404, words.NOT_FOUND)
+        else:
+            await self._app(scope, receive, _with_headers(send))
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending
+
+
+async def _refuse(send: Send, status: int, detail: str, more_headers: dict[str, str] | None = None) -> None:
+    content = json.dumps({"title": "Refused", "status": status, "detail": detail}).encode()
+    headers = {"content-type": "application/problem+json", "content-length": str(len(content))}
+    headers |= SECURITY_HEADERS | (more_headers or {})
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": content})

@@ -1,0 +1,143 @@
+"""Outputs at the door: of each, the one representation that is shown is chosen, and what is heavy goes to the shelf."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ui import words
+from ui.ansi import printed
+from ui.markdown import without_html
+from ui.shelf import Shelf, picture_kind, picture_size
+from ui.shown import Failure, Frame, Picture, Plain, Plot, Printed, Prose, Remark, Shown
+from ui.sizes import size_words
+from ui.tables import markdown_table
+
+JSON = Mapping[str, Any]
+
+MAX_HTML_BYTES = 8 * 1024 * 1024
+MAX_TABLE_CHARS = 1024 * 1024
+MAX_PLOT_CHARS = 2 * 1024 * 1024
+
+_RASTER = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_PLOTLY = "application/vnd.plotly.v1+json"
+# What `repr` says of an object that has no words for itself.
+_BARE_REPR = re.compile(r"<[\w.]+(?: [\w.]+)*(?: object)?(?: at 0x[0-9a-f]+)?>|[\w.]+\(\)", re.IGNORECASE)
+# Runs in the frame: tells the page how high its content is, so that the frame can be as high.
+_FRAME_HEAD = (
+    '<!doctype html><meta charset="utf-8"><base target="_blank">'
+    "<style>body{margin:0;padding:8px;font:14px/1.5 system-ui,sans-serif;background:#fff;color:#111}</style>"
+    "<script>new ResizeObserver(()=>parent.postMessage({gloveboxHeight:document.documentElement.scrollHeight},'*'))"
+    ".observe(document.documentElement)</script>"
+)
+
+
+class Intake:
+    """Turns the API's nbformat outputs into what is shown of them."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    def messages(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the conversation with every output taken in."""
+        return [
+            {**message, "parts": [self.data(part) for part in message["parts"]]} if message.get("parts") else message
+            for message in messages
+        ]
+
+    def data(self, data: JSON) -> dict[str, Any]:
+        """Return an event's or a part's fields with its output or outputs taken in."""
+        taken = dict(data)
+        if isinstance(taken.get("outputs"), list):
+            taken["outputs"] = [self.output(output) for output in taken["outputs"]]
+        if isinstance(taken.get("output"), Mapping):
+            taken["output"] = self.output(taken["output"])
+        return taken
+
+    def output(self, output: JSON) -> Shown:
+        """Choose what is shown of one nbformat output."""
+        match output.get("output_type"):
+            case "stream":
+                return Printed(str(output.get("name", "stdout")), _joined(output.get("text")))
+            case "error":
+                return _failure(output)
+            case _:
+                data = output.get("data")
+                return self._best(data if isinstance(data, Mapping) else {})
+
+    def _best(self, data: JSON) -> Shown:
+        kind = next((kind for kind in _RASTER if kind in data), None)
+        if kind:
+            return self._raster(_joined(data[kind]))
+        if "image/svg+xml" in data:
+            return Picture(self._shelf.put(_joined(data["image/svg+xml"]).encode(), "svg"))
+        if _PLOTLY in data and (plot := _plot(data[_PLOTLY])):
+            return plot
+        if "text/html" in data and (page := self._html(data)):
+            return page
+        return _text(data)
+
+    def _raster(self, encoded: str) -> Shown:
+        try:
+            content = base64.b64decode(encoded)
+        except (binascii.Error, ValueError):
+            return Remark(words.PICTURE_BROKEN)
+        kind = picture_kind(content)
+        if kind is None:
+            return Remark(words.PICTURE_BROKEN)
+        return Picture(self._shelf.put(content, kind), picture_size(content))
+
+    def _html(self, data: JSON) -> Shown | None:
+        html = _joined(data["text/html"])
+        if "<table" in html and len(html) <= MAX_TABLE_CHARS and (table := markdown_table(html)):
+            return Prose(table)
+        plain = _joined(data.get("text/plain", "")).strip()
+        if plain and not _BARE_REPR.fullmatch(plain):
+            return None
+        content = html.encode()
+        if len(content) > MAX_HTML_BYTES:
+            return Remark(words.HTML_CUT.format(size=size_words(len(content))))
+        return Frame(self._shelf.put(_FRAME_HEAD.encode() + content, "html"))
+
+
+def _text(data: JSON) -> Shown:
+    if "text/markdown" in data:
+        return Prose(without_html(_joined(data["text/markdown"])))
+    if "text/latex" in data:
+        return Prose(_formula(_joined(data["text/latex"])))
+    if "application/json" in data and "text/plain" not in data:
+        return Plain(json.dumps(data["application/json"], indent=2, ensure_ascii=False), "json")
+    if "text/plain" in data:
+        return Plain(printed(_joined(data["text/plain"])))
+    return Remark(words.UNSHOWN.format(kind=", ".join(sorted(map(str, data))[:5]) or "?"))
+
+
+def _formula(latex: str) -> str:
+    inside = latex.strip().strip("$").strip()
+    return f"$${inside}$$"
+
+
+def _failure(output: JSON) -> Failure:
+    name, value = str(output.get("ename") or "Error"), str(output.get("evalue") or "")
+    lines = output.get("traceback")
+    traceback = "\n".join(map(str, lines)) if isinstance(lines, list) else str(lines or "")
+    return Failure(name, value, printed(traceback) or f"{name}: {value}")
+
+
+def _plot(figure: Any) -> Plot | None:
+    if not isinstance(figure, Mapping):
+        return None
+    data, layout = figure.get("data"), figure.get("layout")
+    if not isinstance(data, list) or not isinstance(layout, Mapping):
+        return None
+    written = json.dumps({"data": data, "layout": layout})
+    return Plot(written) if len(written) <= MAX_PLOT_CHARS else None
+
+
+def _joined(text: Any) -> str:
+    """Return nbformat's multi-line text as one string."""
+    return "".join(map(str, text)) if isinstance(text, list) else str(text or "")

@@ -1,0 +1,92 @@
+"""The lists at the sides of the page, as HTML. Everything in them is escaped here. Pure.
+
+Gradio puts the HTML in by `${value}`, which is not read as a template again; a `{{…}}` in a template would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from html import escape
+from urllib.parse import quote
+
+from ui import words
+from ui.api_client import FileEntry, Session
+from ui.markdown import file_url
+from ui.sizes import age_words, size_words
+
+MAX_FILES = 500
+
+
+def sessions_list(sessions: Sequence[Session], current: str, now: datetime) -> str:
+    """Return the list of conversations; the current one is marked."""
+    if not sessions:
+        return f'<p class="gb-empty">{escape(words.NO_SESSIONS)}</p>'
+    return f'<ul class="gb-list">{"".join(_session_row(each, current, now) for each in sessions)}</ul>'
+
+
+def files_list(files: Sequence[FileEntry] | None, session: str) -> str:
+    """Return the list of the workspace's files, newest first; None stands for no session yet."""
+    if files is None:
+        return f'<p class="gb-empty">{escape(words.NO_SESSION_FILES)}</p>'
+    if not files:
+        return f'<p class="gb-empty">{escape(words.NO_FILES)}</p>'
+    newest_first = sorted(files, key=lambda entry: entry["modified_at"], reverse=True)
+    rows = "".join(_file_row(entry, session) for entry in newest_first[:MAX_FILES])
+    more = len(files) - MAX_FILES
+    cut = f'<p class="gb-empty">{escape(words.FILES_CUT.format(count=more))}</p>' if more > 0 else ""
+    total = size_words(sum(entry["size"] for entry in files))
+    count = words.FILE_TOTAL if len(files) == 1 else words.FILES_TOTAL
+    return (
+        f'<ul class="gb-list gb-files">{rows}</ul>{cut}'
+        f'<p class="gb-total">{escape(count.format(count=len(files), size=total))}</p>'
+    )
+
+
+def export_link(session: str) -> str:
+    """Return the link to the notebook; nothing without a session."""
+    if not session:
+        return ""
+    return f'<a class="gb-export" href="/export/{quote(session, safe="")}" download>{escape(words.EXPORT)}</a>'
+
+
+def _session_row(session: Session, current: str, now: datetime) -> str:
+    name = escape(session["name"] or words.UNNAMED)
+    state = escape(words.SESSION_STATES.get(session["state"], session["state"]))
+    chosen = ' aria-current="page"' if session["id"] == current else ""
+    return (
+        f'<li class="gb-row" data-id="{escape(session["id"])}">'
+        f'<a class="gb-name" data-act="choose" href="?session={quote(session["id"], safe="")}"{chosen}'
+        f' title="{name}: {state}">'
+        f'<span class="gb-dot gb-{escape(session["state"])}" aria-label="{state}"></span>'
+        f'<span class="gb-label">{name}</span>'
+        f'<small class="gb-age">{escape(age_words(session["last_active_at"], now))}</small></a>'
+        f'<input class="gb-rename" value="{name}" maxlength="200" aria-label="{escape(words.RENAME)}">'
+        f"{_button('edit', words.RENAME, name, '✎')}{_button('ask', words.DELETE, name, '✕')}"
+        f"{_question(words.DELETE_SESSION)}</li>"
+    )
+
+
+def _file_row(entry: FileEntry, session: str) -> str:
+    path = escape(entry["path"])
+    url = file_url(session, entry["path"]) or "#"
+    return (
+        f'<li class="gb-row" data-id="{path}">'
+        f'<a class="gb-name" href="{escape(url)}" download title="{path}">'
+        f'<span class="gb-label">{path}</span><small class="gb-age">{size_words(entry["size"])}</small></a>'
+        f"{_button('ask', words.DELETE, path, '✕')}{_question(words.DELETE_FILE)}</li>"
+    )
+
+
+def _button(act: str, label: str, name: str, sign: str) -> str:
+    label = escape(label)
+    named = f'aria-label="{label} {name}" title="{label}"'
+    return f'<button type="button" class="gb-act" data-act="{act}" {named}>{sign}</button>'
+
+
+def _question(text: str) -> str:
+    return (
+        f'<div class="gb-question"><span>{escape(text)}</span>'
+        f'<button type="button" class="gb-danger" data-act="discard">{escape(words.DELETE)}</button>'
+        f'<button type="button" data-act="keep">{escape(words.KEEP)}</button></div>'
+    )

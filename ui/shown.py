@@ -1,0 +1,69 @@
+"""What can be seen of one output of a cell, after intake chose among its representations. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Printed:
+    """Text that the cell printed; it grows while the cell runs."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A value as text, shown as it is."""
+
+    text: str
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The error that ended the cell."""
+
+    error: str
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture on the shelf; its size in pixels where it is known without decoding it."""
+
+    name: str
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An HTML page on the shelf, to be shown in a sandboxed frame only."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """Markdown: a table, a formula, or what the code displayed as Markdown."""
+
+    markdown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A Plotly figure as JSON: its data and its layout, nothing else of it."""
+
+    figure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Why an output is not shown."""
+
+    text: str
+
+
+Shown = Printed | Plain | Failure | Picture | Frame | Prose | Plot | Remark

@@ -1,0 +1,86 @@
+"""Which event of the page calls which handler."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gradio as gr
+
+from ui import words
+from ui.actions import Actions
+from ui.page import Page
+
+# Explicit everywhere: Gradio's default lets one user at a time use a handler.
+_QUICK: dict[str, Any] = {
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+_WATCHING: dict[str, Any] = {**_QUICK, "trigger_mode": "multiple"}
+
+# Gradio calls both of its toggles the same, so they are named here.
+_FROM_BROWSER = f"""() => {{
+  const name = (panel, label) => document.querySelector(panel + ' .toggle-button')?.setAttribute('aria-label', label);
+  name('#sessions-panel', {json.dumps(words.TOGGLE_SESSIONS)});
+  name('#files-panel', {json.dumps(words.TOGGLE_FILES)});
+  return [new URLSearchParams(location.search).get('session') || '', window.innerWidth];
+}}"""
+_TO_ADDRESS = """(session) => {
+  const address = new URL(location.href);
+  if (session) address.searchParams.set('session', session); else address.searchParams.delete('session');
+  history.replaceState(null, '', address);
+}"""
+# On a phone an open side covers the page: whoever chose something there wants to see it.
+_TO_MIDDLE = """() => {
+  if (window.innerWidth <= 768) document.querySelector('#sessions-panel.open .toggle-button')?.click();
+  else document.querySelector('#prompt textarea')?.focus();
+}"""
+# Gradio shows a waiting file as a nameless icon; names are put in as text, never as HTML.
+_ATTACHED_NAMES = """(value) => {
+  const list = document.createElement('div');
+  for (const file of value?.files ?? []) {
+    const name = document.createElement('span');
+    name.textContent = file.orig_name || String(file.path).split('/').pop();
+    list.append(name);
+  }
+  return list.innerHTML;
+}"""
+
+
+def wire(demo: gr.Blocks, page: Page, actions: Actions) -> None:
+    """Connect everything; call within `gr.Blocks`."""
+    sides = [page.sessions, page.title, page.profile, page.files, page.export]
+    opened = [page.session, page.conversation, page.stop, page.notice, *sides]
+    loaded = [page.sessions_panel, page.files_panel, page.model, page.banner, *opened]
+    asked = [page.session, page.prompt, page.attached, page.carried, page.notice, *sides]
+
+    def then_watch(dependency: Any) -> None:
+        addressed = dependency.then(None, page.session, js=_TO_ADDRESS, **_QUICK)
+        addressed.then(
+            actions.follow, page.session, [page.conversation, page.stop, page.pulse, page.notice], **_WATCHING
+        )
+
+    then_watch(demo.load(actions.open_page, [page.session, page.width], loaded, js=_FROM_BROWSER, **_QUICK))
+    demo.unload(actions.leave)
+
+    then_watch(page.sessions.choose(actions.choose, None, opened, **_QUICK))
+    page.sessions.rename(actions.rename, page.session, [page.notice, *sides], **_QUICK)
+    then_watch(page.sessions.discard(actions.discard, page.session, opened, **_QUICK))
+    then_watch(page.new_session.click(actions.new, None, opened, **_QUICK))
+    page.new_session.click(None, js=_TO_MIDDLE, **_QUICK)
+    page.sessions.choose(None, js=_TO_MIDDLE, **_QUICK)
+
+    question = [page.prompt, page.session, page.model, page.profile, page.carried]
+    then_watch(page.prompt.submit(actions.send, question, asked, **_QUICK))
+    page.prompt.change(None, page.prompt, page.attached, js=_ATTACHED_NAMES, **_QUICK)
+    then_watch(page.conversation.example_select(actions.send_example, question, asked, **_QUICK))
+    # Not queued: it must work while everything else waits.
+    page.stop.click(actions.stop, page.session, None, queue=False, **_QUICK)
+
+    page.pulse.change(actions.refresh, page.session, [page.notice, *sides], **{**_QUICK, "trigger_mode": "always_last"})
+    page.model.change(actions.choose_model, page.model, page.banner, **_QUICK)
+    brought = [page.upload, page.session, page.profile]
+    uploaded = page.upload.upload(actions.upload, brought, [page.session, page.notice, page.upload, *sides], **_QUICK)
+    uploaded.then(None, page.session, js=_TO_ADDRESS, **_QUICK)
+    page.files.discard(actions.discard_file, page.session, [page.notice, *sides], **_QUICK)

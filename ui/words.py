@@ -1,0 +1,120 @@
+"""Every text of the page, in one place for whoever translates it."""
+
+from __future__ import annotations
+
+TITLE = "Glovebox"
+DEMO_MODEL = "glovebox-demo"
+
+# The first-use page
+WELCOME = (
+    "# What shall we find out?\n\n"
+    "Ask in plain words. A model writes Python, and the Python runs in a **sealed sandbox on your own host**: "
+    "no network, its own files, and nothing of yours but what you put in."
+)
+EXAMPLES = (
+    "Plot a damped sine wave, and say what the damping does.",
+    "Fit a linear regression to my table and plot it. If I uploaded none, make one up.",
+    "Describe the table that I uploaded: its columns, what is missing, what stands out.",
+    "Make an Excel file with a year of sales and a chart in it, to download.",
+)
+
+# The model's banner
+DEMO_BANNER = (
+    "<b>This is a scripted demo, not a language model.</b> "
+    "It follows scripts, but its code really runs in your sandbox. "
+    "Put a provider's key into the config (<code>config.json</code>, <code>.env</code>) to talk to a real model."
+)
+
+# Sessions
+NEW_SESSION = "New session"
+SESSIONS = "Sessions"
+NO_SESSIONS = "Nothing here yet. Your conversations will be listed here."
+RENAME = "Rename"
+DELETE = "Delete"
+DELETE_SESSION = "Delete the conversation and all its files?"
+KEEP = "Keep"
+UNNAMED = "Untitled"
+SESSION_STATES = {
+    "asleep": "asleep; the next message wakes it",
+    "starting": "the sandbox is starting",
+    "ready": "the sandbox is ready",
+    "busy": "working",
+}
+
+# The composer
+PROMPT_PLACEHOLDER = "Ask, or drop files here…"
+PROMPT_LABEL = "Message"
+STOP = "Stop"
+MODEL = "Model"
+PROFILE = "Sandbox"
+PROFILE_CHOICE = "Sandbox: {name}"
+CONVERSATION = "Conversation"
+UPLOAD_FAILED = "The file {name} could not be uploaded: {detail}"
+
+# Files
+FILES = "Files"
+NO_FILES = "No files yet. Drop some into the message box, or upload them here."
+NO_SESSION_FILES = "Files that you upload and files that the code writes appear here."
+UPLOAD = "Upload"
+EXPORT = "Export notebook"
+DELETE_FILE = "Delete this file?"
+DOWNLOAD = "Download"
+FILES_TOTAL = "{count} files, {size}"
+FILE_TOTAL = "1 file, {size}"
+FILES_CUT = "and {count} more; download them through the API"
+
+# Cells
+PYTHON = "Python"
+WRITING = "writing…"
+RUNNING = "running…"
+FAILED = "failed"
+CELL_STATUS = {
+    "timeout": "stopped at the time limit",
+    "interrupted": "interrupted",
+    "out_of_memory": "out of memory",
+    "sandbox_lost": "the sandbox was lost",
+    "not_run": "not run",
+}
+OUTPUT_CUT = "… {count} characters are left out here …"
+CODE_CUT = "… the rest of the code is left out here …"
+CELL_TRUNCATED = "The output was cut; the whole is in the workspace, under outputs/."
+PICTURE_ALT = "Picture {number} of this conversation, made by the code above"
+PICTURE_BROKEN = "A picture could not be shown: it is not what it says it is."
+HTML_FRAME = "Output of the code above"
+HTML_CUT = "An HTML output is too large to be shown here ({size})."
+UNSHOWN = "An output of the kind {kind} cannot be shown here."
+TABLE_CUT = "The first {rows} of {total} rows are shown."
+COLUMNS_CUT = "The first {columns} of {total} columns are shown."
+CHANGED = "changed"
+
+# A turn
+STARTING_SANDBOX = "Starting the sandbox…"
+THINKING = "Working…"
+REJECTED = "The model called {name} in a way that makes no sense, and was told so: {reason}"
+STOPPED = "Stopped."
+LOST = (
+    "The service was restarted in the middle of this answer. What had been done until then is kept; ask again to go on."
+)
+TURN_FAILED = "The answer failed"
+PROBLEM = "{title}: {detail}"
+
+# Errors of the page itself
+UNREACHABLE = "The Glovebox service does not answer. Nothing is lost; try again in a moment."
+UNREADABLE = "The Glovebox service answered with something unreadable (status {status})."
+NO_SUCH_SESSION = "This session does not exist (any more)."
+LOGIN_NEEDED = "This page asks for the token of this Glovebox (GLOVEBOX_TOKEN) as password; any user name will do."
+FORBIDDEN_HOST = "This host name is not allowed. Add it to GLOVEBOX_UI_HOSTS."
+FORBIDDEN_ORIGIN = "Requests from other sites are not allowed."
+NOT_FOUND = "There is nothing here."
+FILES_ONLY = "Please have a look at what I uploaded."
+
+# Ages
+JUST_NOW = "just now"
+MINUTES_AGO = "{count} min ago"
+HOURS_AGO = "{count} h ago"
+YESTERDAY = "yesterday"
+DAYS_AGO = "{count} days ago"
+
+# Accessible names that Gradio leaves empty or vague
+TOGGLE_SESSIONS = "Show or hide the sessions"
+TOGGLE_FILES = "Show or hide the files"
