@@ -1,0 +1,98 @@
+"""Glovebox's API as a client sees it: one keep-alive connection, as the page or a script would hold."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from bench.errors import WrongResult
+
+CHUNK_BYTES = 2**20
+_TIMEOUT_S = 300
+
+
+class Api:
+    """A client of one orchestrator."""
+
+    def __init__(self, base_url: str) -> None:
+        self._client = httpx2.Client(base_url=base_url, timeout=_TIMEOUT_S, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def ready(self) -> str | None:
+        """Return None when the service is ready, or what it (or its absence) says instead."""
+        try:
+            reply = self._client.get("/readyz")
+        except httpx2.HTTPError as error:
+            return repr(error)
+        return None if reply.is_success else reply.text
+
+    def make_session(self) -> str:
+        """Make a session and return its id."""
+        return str(_checked(self._client.post("/v1/sessions", json={})).json()["id"])
+
+    def delete_session(self, session: str) -> None:
+        """Delete a session with its container and files."""
+        _checked(self._client.delete(f"/v1/sessions/{session}"))
+
+    def run(self, session: str, code: str) -> dict[str, Any]:
+        """Run a cell and return it.
+
+        Raises:
+            WrongResult: the cell did not end well.
+
+        """
+        cell: dict[str, Any] = _checked(
+            self._client.post(f"/v1/sessions/{session}/executions", json={"code": code})
+        ).json()
+        if cell["status"] != "ok":
+            raise WrongResult(f"a cell ended with {cell['status']}: {cell['outputs']}")
+        return cell
+
+    def run_watched(self, session: str, code: str) -> Iterator[dict[str, Any]]:
+        """Run a cell and yield its events as they arrive."""
+        headers = {"Accept": "application/x-ndjson"}
+        url = f"/v1/sessions/{session}/executions"
+        with self._client.stream("POST", url, json={"code": code}, headers=headers) as reply:
+            _checked(reply)
+            for line in reply.iter_lines():
+                yield json.loads(line)
+
+    def upload(self, session: str, path: str, source: Path) -> None:
+        """Send a file, streamed."""
+        headers = {"Content-Length": str(source.stat().st_size)}
+        _checked(self._client.put(_file(session, path), content=_chunks(source), headers=headers))
+
+    def download(self, session: str, path: str, target: Path) -> None:
+        """Fetch a file into another, streamed."""
+        with self._client.stream("GET", _file(session, path)) as reply, target.open("wb") as file:
+            _checked(reply)
+            for chunk in reply.iter_raw(CHUNK_BYTES):
+                file.write(chunk)
+
+    def delete_file(self, session: str, path: str) -> None:
+        """Delete a file."""
+        _checked(self._client.delete(_file(session, path)))
+
+
+def _file(session: str, path: str) -> str:
+    return f"/v1/sessions/{session}/files/{path}"
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    with source.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _checked(reply: httpx2.Response) -> httpx2.Response:
+    if not reply.is_success:
+        reply.read()
+        raise WrongResult(
+            f"{reply.request.method} {reply.request.url.path} was answered {reply.status_code}: {reply.text}"
+        )
+    return reply

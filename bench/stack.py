@@ -1,0 +1,145 @@
+"""A Glovebox of the bench's own: spawner and orchestrator as processes of this host, and everything gone afterwards."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.client import Api
+from bench.docker_cli import containers_of, remove_containers
+from bench.errors import CannotMeasure
+from bench.progress import say
+from orchestrator.config import Profile, read_config
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+_DISK_MB = 8192
+_READY_S = 60.0
+_GRACE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What runs: the client's side of it, and what the measurements look at from outside."""
+
+    api: Api
+    instance: str
+    folder: Path
+    profile: Profile
+    orchestrator_pid: int
+
+
+@contextmanager
+def running_stack() -> Iterator[Stack]:
+    """Start spawner and orchestrator, and remove processes, containers and files again, whatever happens.
+
+    Raises:
+        CannotMeasure: it does not come up; the text has the end of its logs.
+
+    """
+    with ExitStack() as cleanup:
+        try:
+            yield _start(cleanup)
+        finally:
+            say("cleaning up")
+            for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C would leave things behind
+                signal.signal(number, signal.SIG_IGN)
+
+
+def _start(cleanup: ExitStack) -> Stack:
+    """Start everything, each part with what ends it."""
+    instance = f"gbbench-{secrets.token_hex(4)}"
+    folder = Path(tempfile.mkdtemp(prefix=f"{instance}-"))
+    cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+    cleanup.callback(_remove_containers_of, instance)
+    port = _free_port()
+    config = folder / "config.json"
+    config.write_text(json.dumps(_config(port)))
+    environment = _environment(config, folder, instance)
+    cleanup.enter_context(_process("orchestrator.spawner", environment, folder))
+    orchestrator = cleanup.enter_context(_process("orchestrator", environment, folder))
+    api = Api(f"http://127.0.0.1:{port}")
+    cleanup.callback(api.close)
+    _wait_until_ready(api, orchestrator, folder)
+    return Stack(api, instance, folder, read_config(config).profiles["standard"], orchestrator.pid)
+
+
+def _config(port: int) -> dict[str, object]:
+    """Return the config: all defaults but a disk that several files of 1 GiB fit on."""
+    return {"server": {"port": port}, "profiles": {"standard": {"disk_mb": _DISK_MB}}, "default_profile": "standard"}
+
+
+def _environment(config: Path, folder: Path, instance: str) -> dict[str, str]:
+    """Return the processes' environment: nothing of a Glovebox that this shell is set up for."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GLOVEBOX_")}
+    return kept | {
+        "GLOVEBOX_CONFIG": str(config),
+        "GLOVEBOX_DATA": str(folder / "data"),
+        "GLOVEBOX_SPAWNER_SOCKET": str(folder / "spawner.sock"),
+        "GLOVEBOX_INSTANCE": instance,
+    }
+
+
+@contextmanager
+def _process(module: str, environment: dict[str, str], folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a module, and end it afterwards. A Ctrl-C is for the bench alone, which ends its parts in order."""
+    with _log_file(folder, module).open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            cwd=_REPOSITORY,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_ready(api: Api, orchestrator: "subprocess.Popen[bytes]", folder: Path) -> None:
+    deadline = time.monotonic() + _READY_S
+    while (problem := api.ready()) is not None:
+        if orchestrator.poll() is not None or time.monotonic() > deadline:
+            logs = "".join(
+                f"\n--- {module} ---\n{_log_file(folder, module).read_text(errors='replace')[-3000:]}"
+                for module in ("orchestrator.spawner", "orchestrator")
+            )
+            raise CannotMeasure(f"Glovebox did not become ready: {problem}{logs}")
+        time.sleep(0.1)
+
+
+def _remove_containers_of(instance: str) -> None:
+    # A container that is going away by itself makes the first attempt fail.
+    for _ in range(3):
+        with suppress(CannotMeasure, subprocess.TimeoutExpired):
+            remove_containers(containers_of(instance))
+            return
+        time.sleep(1)
+    say(f"containers may be left: docker ps -a --filter label=glovebox.instance={instance}")
+
+
+def _log_file(folder: Path, module: str) -> Path:
+    return folder / f"{module}.log"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
