@@ -1,0 +1,46 @@
+"""What the suites share: one stack for all that needs containers, and sessions that are deleted after their test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.engine import ROOT
+from tests.stack import ApiSession, MakeSession, Stack, running_stack
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[httpx2.Client]:
+    with stack.client() as made:
+        yield made
+
+
+@pytest.fixture
+def make_session(client: httpx2.Client) -> Iterator[MakeSession]:
+    made: list[ApiSession] = []
+
+    def make(**body: Any) -> ApiSession:
+        made.append(ApiSession(client, **body))
+        return made[-1]
+
+    yield make
+    for session in made:
+        client.delete(session.path)
+
+
+@pytest.fixture
+def session(make_session: MakeSession) -> ApiSession:
+    return make_session()

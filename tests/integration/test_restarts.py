@@ -1,0 +1,95 @@
+"""One process can be killed at any instant and nothing is lost."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine import docker
+from tests.stack import ApiSession, Stack, running_stack, wait_for
+
+
+@pytest.fixture
+def own_stack(tmp_path: Path) -> Iterator[Stack]:
+    """A stack for one test, which kills parts of it."""
+    with running_stack(tmp_path) as stack:
+        yield stack
+
+
+def test_a_killed_orchestrator_adopts_the_running_kernel_with_its_variables(own_stack: Stack) -> None:
+    with own_stack.client() as client:
+        session = ApiSession(client)
+        session.run("x = 7; open('a.txt', 'w').write('a')")
+        list(session.say("demo:run print('said')"))
+        container = own_stack.container_of(session.id)
+        own_stack.kill(own_stack.orchestrator)
+        own_stack.start_orchestrator()
+        assert session.printed("print(x)") == "7\n"
+        assert own_stack.container_of(session.id) == container
+        assert session.files() == {"a.txt": 1}
+        assert len(client.get(f"{session.path}/messages").json()) == 2
+
+
+def test_a_turn_that_a_crash_cut_off_is_marked_and_the_session_goes_on(own_stack: Stack) -> None:
+    with own_stack.client() as client:
+        session = ApiSession(client)
+        for event in session.say("demo:slow"):
+            if event["type"] == "text_delta":
+                own_stack.kill(own_stack.orchestrator)
+                break
+        own_stack.start_orchestrator()
+        question, answer = client.get(f"{session.path}/messages").json()
+        assert question["content"] == "demo:slow"
+        assert answer["status"] == "lost"
+        assert list(session.say("hello"))[-1]["status"] == "done"
+
+
+def test_a_killed_container_is_made_again_with_the_files_in_place(own_stack: Stack) -> None:
+    with own_stack.client() as client:
+        session = ApiSession(client)
+        session.run("open('a.txt', 'w').write('a')")
+        docker("rm", "-f", own_stack.container_of(session.id))
+        assert session.printed("print(open('a.txt').read())") == "a\n"
+
+
+def test_containers_that_nobody_owns_are_removed_at_start(own_stack: Stack) -> None:
+    with own_stack.client() as client:
+        session = ApiSession(client)
+        session.run("1")
+    own_stack.kill(own_stack.orchestrator)
+    labels = [f"glovebox.instance={own_stack.instance}", f"glovebox.session={'f' * 32}", "glovebox.profile=standard"]
+    arguments = [part for label in labels for part in ("--label", label)]
+    arguments += ["--name", f"{own_stack.instance}-{'f' * 32}"]
+    docker("run", "-d", *arguments, "--network", "none", "--entrypoint", "/bin/sleep", "glovebox-sandbox:latest", "600")
+    assert len(own_stack.containers()) == 2
+    own_stack.start_orchestrator()
+    assert own_stack.containers() == [own_stack.container_of(session.id)]
+
+
+def test_an_upload_that_a_crash_cut_off_leaves_no_half_file(own_stack: Stack) -> None:
+    with own_stack.client() as client:
+        session = ApiSession(client)
+        session.put("a.bin", b"whole")
+        incoming = own_stack.folder / "data" / "sessions" / session.id / "incoming"
+        with socket.create_connection(("127.0.0.1", own_stack.port)) as line:
+            head = f"PUT {session.path}/files/a.bin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99000000\r\n\r\n"
+            line.sendall(head.encode() + b"x" * 8_000_000)
+            wait_for(lambda: any(incoming.iterdir()), "the upload to begin")
+            own_stack.kill(own_stack.orchestrator)
+        own_stack.start_orchestrator()
+        assert client.get(f"{session.path}/files/a.bin").content == b"whole"
+        assert list(incoming.iterdir()) == []
+
+
+def test_a_cell_that_a_crash_cut_off_is_still_shown_and_exported(own_stack: Stack) -> None:
+    with own_stack.client() as client:
+        session = ApiSession(client)
+        for event in session.say("demo:run import time\nprint('begun', flush=True)\ntime.sleep(60)"):
+            if event["type"] == "stream":
+                own_stack.kill(own_stack.orchestrator)
+                break
+        own_stack.start_orchestrator()
+        (cell,) = [part for part in client.get(f"{session.path}/messages").json()[1]["parts"] if part["type"] == "cell"]
+        assert (cell["status"], cell["code"].startswith("import time")) == ("sandbox_lost", True)
+        assert "time.sleep(60)" in client.get(f"{session.path}/export").text

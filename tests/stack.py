@@ -1,0 +1,190 @@
+"""A spawner and an orchestrator as processes, on a data folder of their own, for tests to use and to kill."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.engine import ROOT, docker
+
+STANDARD = {"cpus": 2, "memory_mb": 1024, "pids": 256, "disk_mb": 4096, "cell_timeout_s": 60, "idle_s": 900}
+PROFILES: dict[str, Any] = {
+    "standard": STANDARD,
+    "tight": {**STANDARD, "memory_mb": 320, "disk_mb": 32, "tmp_mb": 32},
+    "sleepy": {**STANDARD, "idle_s": 2},
+    "no-image": {**STANDARD, "image": "glovebox-no-such-image:latest"},
+    "no-runtime": {**STANDARD, "runtime": "no-such-runtime"},
+}
+_START_S = 30
+
+
+class Stack:
+    """One running Glovebox without its page. Killed parts are started again by `start_…`."""
+
+    def __init__(
+        self, folder: Path, config: dict[str, Any] | None = None, environ: dict[str, str] | None = None
+    ) -> None:
+        self.folder = folder
+        self.instance = f"gbtest-{uuid.uuid4().hex[:12]}"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.config = folder / "config.json"
+        wanted = {"server": {"port": self.port}, "profiles": PROFILES} | (config or {})
+        self.config.write_text(json.dumps(wanted))
+        self._environ = dict(os.environ) | {
+            "GLOVEBOX_CONFIG": str(self.config),
+            "GLOVEBOX_DATA": str(folder / "data"),
+            "GLOVEBOX_SPAWNER_SOCKET": str(folder / "spawner.sock"),
+            "GLOVEBOX_INSTANCE": self.instance,
+        }
+        for name in ("OPENAI_API_KEY", "GLOVEBOX_TOKEN", "GLOVEBOX_BIND", "GLOVEBOX_DATA_VOLUME"):
+            self._environ.pop(name, None)
+        self._environ |= environ or {}
+        self.spawner: subprocess.Popen[bytes] | None = None
+        self.orchestrator: subprocess.Popen[bytes] | None = None
+
+    def start_spawner(self) -> None:
+        (self.folder / "spawner.sock").unlink(missing_ok=True)  # a killed one leaves it
+        self.spawner = self._start("orchestrator.spawner", "spawner.log")
+        wait_for(lambda: (self.folder / "spawner.sock").exists(), "the spawner's socket")
+
+    def start_orchestrator(self) -> None:
+        self.orchestrator = self._start("orchestrator", "orchestrator.log")
+        wait_for(lambda: self._answers("/healthz"), "the orchestrator")
+
+    def kill(self, process: subprocess.Popen[bytes] | None, number: int = signal.SIGKILL) -> None:
+        if process is not None and process.poll() is None:
+            process.send_signal(number)
+            process.wait(20)
+
+    def stop(self) -> None:
+        self.kill(self.orchestrator, signal.SIGTERM)
+        self.kill(self.spawner, signal.SIGTERM)
+        for container in self.containers():
+            docker("rm", "-f", container)
+
+    def containers(self, *filters: str) -> list[str]:
+        arguments = ["ps", "-aq", "--filter", f"label=glovebox.instance={self.instance}"]
+        for one in filters:
+            arguments += ["--filter", one]
+        return docker(*arguments).split()
+
+    def container_of(self, session_id: str) -> str:
+        (found,) = self.containers(f"label=glovebox.session={session_id}")
+        return found
+
+    def client(self, **options: Any) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, timeout=120, trust_env=False, **options)
+
+    def log(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+    def _start(self, module: str, log: str) -> subprocess.Popen[bytes]:
+        with (self.folder / log).open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", module], cwd=ROOT, env=self._environ, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def _answers(self, path: str) -> bool:
+        assert self.orchestrator is None or self.orchestrator.poll() is None, self.log("orchestrator.log")
+        with contextlib.suppress(httpx2.HTTPError):
+            return httpx2.get(self.url + path, trust_env=False).status_code == 200
+        return False
+
+
+@contextlib.contextmanager
+def running_stack(folder: Path) -> Iterator[Stack]:
+    """Run a stack, and make sure that nothing of it is left."""
+    stack = Stack(folder)
+    try:
+        stack.start_spawner()
+        stack.start_orchestrator()
+        yield stack
+    finally:
+        stack.stop()
+    assert stack.containers() == [], "the tests left containers behind"
+
+
+class ApiSession:
+    """One session of a stack, as a script would use it."""
+
+    def __init__(self, client: httpx2.Client, **body: Any) -> None:
+        self.client = client
+        made = client.post("/v1/sessions", json=body)
+        assert made.status_code == 201, made.text
+        self.id: str = made.json()["id"]
+        self.path = f"/v1/sessions/{self.id}"
+
+    def run(self, code: str, **body: Any) -> dict[str, Any]:
+        answer = self.client.post(f"{self.path}/executions", json={"code": code, **body})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def printed(self, code: str) -> str:
+        """Run a cell that must work and return what it printed."""
+        cell = self.run(code)
+        assert cell["status"] == "ok", cell
+        return "".join(o["text"] for o in cell["outputs"] if o.get("name") == "stdout")
+
+    def events(self, code: str, **body: Any) -> Iterator[dict[str, Any]]:
+        with self.client.stream(
+            "POST",
+            f"{self.path}/executions",
+            json={"code": code, **body},
+            headers={"Accept": "application/x-ndjson"},
+        ) as answer:
+            for line in answer.iter_lines():
+                yield json.loads(line)
+
+    def say(self, content: str, **body: Any) -> Iterator[dict[str, Any]]:
+        with self.client.stream("POST", f"{self.path}/messages", json={"content": content, **body}) as answer:
+            assert answer.status_code == 200, answer.read()
+            yield from sse_events(answer)
+
+    def put(self, path: str, content: bytes) -> None:
+        answer = self.client.put(f"{self.path}/files/{path}", content=content)
+        assert answer.status_code in (200, 201), answer.text
+
+    def files(self) -> dict[str, int]:
+        return {file["path"]: file["size"] for file in self.client.get(f"{self.path}/files").json()}
+
+    def delete(self) -> None:
+        assert self.client.delete(self.path).status_code == 204
+
+
+MakeSession = Callable[..., ApiSession]
+
+
+def sse_events(answer: httpx2.Response) -> Iterator[dict[str, Any]]:
+    """Yield the events of a server-sent stream, each with its number as `id`."""
+    number = 0
+    for line in answer.iter_lines():
+        if line.startswith("id: "):
+            number = int(line[4:])
+        elif line.startswith("data: "):
+            yield {"id": number, **json.loads(line[6:])}
+
+
+def wait_for(condition: Any, what: str, seconds: float = _START_S) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
