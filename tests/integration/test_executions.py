@@ -1,6 +1,7 @@
 """Cells on real kernels in real containers."""
 
 import json
+import threading
 import time
 
 import httpx2
@@ -157,8 +158,6 @@ def test_a_cell_goes_on_when_its_caller_goes_away(session: ApiSession, stack: St
 
 
 def test_cells_of_one_session_run_one_after_the_other(session: ApiSession, stack: Stack) -> None:
-    import threading
-
     session.run("order = []")
     counts: list[int] = []
 
@@ -285,8 +284,6 @@ def test_an_interrupt_during_a_cold_start_ends_the_cell(session: ApiSession, sta
 
 
 def test_a_session_that_is_deleted_while_cells_wait_leaves_nothing(stack: Stack) -> None:
-    import threading
-
     def use(path: str, codes: list[int]) -> None:
         with stack.client() as other:
             codes.append(other.post(f"{path}/executions", json={"code": "1"}).status_code)
@@ -304,3 +301,24 @@ def test_a_session_that_is_deleted_while_cells_wait_leaves_nothing(stack: Stack)
             assert 500 not in codes
             assert stack.containers(f"label=glovebox.session={session.id}") == []
             assert not (stack.folder / "data" / "sessions" / session.id).exists()
+
+
+def test_interrupts_at_any_moment_strike_only_the_cell_and_lose_nothing(session: ApiSession, stack: Stack) -> None:
+    """Seen to fail with ipykernel's own handling: a reply that is interrupted never comes, or comes cut in half."""
+    session.run("kept = 7")
+    stop = threading.Event()
+
+    def interrupt_without_end() -> None:
+        with stack.client() as other:
+            while not stop.is_set():
+                other.post(f"{session.path}/interrupt")
+
+    thread = threading.Thread(target=interrupt_without_end)
+    thread.start()
+    try:
+        ended = {session.run("x = 1", timeout_s=5)["status"] for _ in range(300)}
+    finally:
+        stop.set()
+        thread.join()
+    assert ended <= {"ok", "interrupted"}
+    assert session.printed("print(kept)") == "7\n"

@@ -1,7 +1,10 @@
 """Settings of every kernel in a sandbox."""
 
+from glovebox_kernel import SandboxKernel, print_in_pieces
+
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
+c.IPKernelApp.kernel_class = SandboxKernel
 # There is nobody to search a history, and its database costs a file and a thread.
 c.HistoryManager.enabled = False
 c.InlineBackend.figure_formats = {"png"}
@@ -12,18 +15,4 @@ c.InlineBackend.print_figure_kwargs = {"bbox_inches": "tight"}
 with open("/proc/self/oom_score_adj", "w") as score:
     score.write("1000")
 
-# What is printed at once goes out in pieces: the orchestrator refuses messages beyond a size, and a single print of
-# 20 MB would be one.
-import ipykernel.iostream
-
-_PIECE = 1_000_000
-_buffers = ipykernel.iostream.OutStream._flush_buffers
-
-
-def _flush_in_pieces(stream):
-    for parent, text in _buffers(stream):
-        for start in range(0, len(text), _PIECE):
-            yield parent, text[start : start + _PIECE]
-
-
-ipykernel.iostream.OutStream._flush_buffers = _flush_in_pieces
+print_in_pieces()
