@@ -6,9 +6,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.engine import ROOT
 from tests.stack import ApiSession, MakeSession, Stack, running_stack
+
+# A slow machine is no finding.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
