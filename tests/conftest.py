@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.engine import ROOT
-from tests.stack import ApiSession, MakeSession, Stack, running_stack
+from tests.stack import RUNTIMES, ApiSession, MakeSession, Stack, running_stack
 
 # A slow machine is no finding.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,9 +21,16 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(scope="session", params=RUNTIMES)
+def runtime(request: pytest.FixtureRequest) -> str:
+    """The OCI runtime of all sandboxes: whoever asks for it, or for a stack, is run once with each."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+def stack(tmp_path_factory: pytest.TempPathFactory, runtime: str) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack"), runtime) as running:
         yield running
 
 

@@ -25,21 +25,33 @@ PROFILES: dict[str, Any] = {
     "no-image": {**STANDARD, "image": "glovebox-no-such-image:latest"},
     "no-runtime": {**STANDARD, "runtime": "no-such-runtime"},
 }
+RUNTIMES = os.environ.get("GLOVEBOX_TEST_RUNTIMES", "runc,runsc").split(",")
 _START_S = 30
+
+
+def profiles(runtime: str) -> dict[str, Any]:
+    """Return the profiles, run by this runtime where they do not name one."""
+    return {name: {"runtime": runtime, **profile} for name, profile in PROFILES.items()}
 
 
 class Stack:
     """One running Glovebox without its page. Killed parts are started again by `start_…`."""
 
     def __init__(
-        self, folder: Path, config: dict[str, Any] | None = None, environ: dict[str, str] | None = None
+        self,
+        folder: Path,
+        config: dict[str, Any] | None = None,
+        environ: dict[str, str] | None = None,
+        runtime: str = "runc",
     ) -> None:
         self.folder = folder
+        self.runtime = runtime
+        self.profiles = profiles(runtime)
         self.instance = f"gbtest-{uuid.uuid4().hex[:12]}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "config.json"
-        wanted = {"server": {"port": self.port}, "profiles": PROFILES} | (config or {})
+        wanted = {"server": {"port": self.port}, "profiles": self.profiles} | (config or {})
         self.config.write_text(json.dumps(wanted))
         self._environ = dict(os.environ) | {
             "GLOVEBOX_CONFIG": str(self.config),
@@ -103,9 +115,9 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(folder: Path) -> Iterator[Stack]:
+def running_stack(folder: Path, runtime: str = "runc") -> Iterator[Stack]:
     """Run a stack, and make sure that nothing of it is left."""
-    stack = Stack(folder)
+    stack = Stack(folder, runtime=runtime)
     try:
         stack.start_spawner()
         stack.start_orchestrator()

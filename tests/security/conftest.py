@@ -4,10 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack import Stack, running_stack
+from tests.stack import ApiSession, MakeSession, Stack, running_stack
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+def stack(tmp_path_factory: pytest.TempPathFactory, runtime: str) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack"), runtime) as running:
         yield running
+
+
+@pytest.fixture
+def peer(make_session: MakeSession) -> ApiSession:
+    session = make_session()
+    session.run("1+1")
+    return session

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.spawner.seccomp import seccomp_profile
 from tests.engine import docker
-from tests.stack import PROFILES, ApiSession, Stack
+from tests.stack import ApiSession, Stack
 
 
 def inspected(stack: Stack, session: ApiSession) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def inspected(stack: Stack, session: ApiSession) -> dict[str, Any]:
 
 def test_the_containers_settings_are_those_of_its_profile(stack: Stack, session: ApiSession) -> None:
     found = inspected(stack, session)
-    host, profile = found["HostConfig"], PROFILES["standard"]
+    host, profile = found["HostConfig"], stack.profiles["standard"]
     assert host["NetworkMode"] == "none"
     assert list(found["NetworkSettings"]["Networks"]) == ["none"]
     assert host["CapDrop"] == ["ALL"]
@@ -34,7 +34,7 @@ def test_the_containers_settings_are_those_of_its_profile(stack: Stack, session:
     assert host["RestartPolicy"]["Name"] == "no"
     assert not host["Devices"]
     assert not host["Binds"]
-    assert host["Runtime"] == "runc"
+    assert host["Runtime"] == stack.runtime
     uid = int(found["Config"]["User"].split(":")[0])
     assert uid >= 200_000
     assert found["Config"]["User"] == f"{uid}:{uid}"
