@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from orchestrator.egress.policy import AllowedHost, EgressPolicy
 from orchestrator.errors import ConfigError
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"
@@ -24,6 +25,34 @@ class Part(BaseModel):
     """A part of the config: immutable, and unknown keys are errors. So are numbers that JSON cannot say."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class EgressHost(Part):
+    """One host that a sandbox may reach. `methods` hold for plain http: inside of TLS nobody can see them."""
+
+    name: str = Field(description="a host's name, an IP address, or *.example.org for all names beneath")
+    ports: tuple[int, ...] = (443,)
+    methods: tuple[str, ...] = ("GET", "HEAD")
+    allow_private: bool = Field(default=False, description="whether the name may lead into a private network")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        self.allowed()
+        return self
+
+    def allowed(self) -> AllowedHost:
+        """Return the entry of the allow-list. Raises ValueError for a name, port or method that makes no sense."""
+        return AllowedHost(self.name, self.ports, self.methods, self.allow_private)
+
+
+class PackageIndex(Part):
+    """Where `%pip install` finds packages, in profiles whose network is `packages`."""
+
+    url: str = Field(default="https://pypi.org/simple", pattern=r"^https?://[^\s]+$", description="the index")
+    hosts: tuple[EgressHost, ...] = Field(
+        default=(EgressHost(name="pypi.org"), EgressHost(name="files.pythonhosted.org")),
+        description="every host that the index and its files are on",
+    )
 
 
 class Profile(Part):
@@ -38,7 +67,18 @@ class Profile(Part):
     tmp_mb: int = Field(default=256, ge=16, description="/tmp in MiB; counts as memory")
     cell_timeout_s: float = Field(default=300, gt=0, le=86_400, description="longest time of one cell in seconds")
     idle_s: float = Field(default=1800, gt=0, description="idle seconds after which the container is stopped")
-    network: Literal["none"] = Field(default="none", description="network policy")
+    network: Literal["none", "packages", "allowlist"] = Field(
+        default="none", description="nothing, the package index, or the hosts of `egress`"
+    )
+    egress: tuple[EgressHost, ...] = Field(default=(), description="what `allowlist` allows; empty: nothing")
+    egress_up_mb: int = Field(default=64, ge=0, description="MiB that a session may send out in its whole life")
+    egress_down_mb: int = Field(default=4096, ge=0, description="MiB that a session may fetch in its whole life")
+
+    @model_validator(mode="after")
+    def _hosts_are_for_an_allow_list(self) -> Self:
+        if self.egress and self.network != "allowlist":
+            raise ValueError(f"egress lists hosts, but network is {self.network!r}; set it to 'allowlist'")
+        return self
 
     def peer_uid(self, uid: int) -> int:
         """Return as whom a sandbox with this uid answers at its socket: with gVisor that is gVisor's own process."""
@@ -83,8 +123,19 @@ class Config(Part):
     server: Server = Server()
     profiles: dict[Name, Profile] = Field(default={"standard": Profile()}, min_length=1)
     default_profile: Name = "standard"
+    package_index: PackageIndex = PackageIndex()
     providers: tuple[Provider, ...] = ()
     chat: Chat = Chat()
+
+    def egress_policy(self, profile: Profile) -> EgressPolicy | None:
+        """Return what sandboxes of a profile may reach; None: they get no way out at all."""
+        match profile.network:
+            case "packages":
+                return EgressPolicy(tuple(host.allowed() for host in self.package_index.hosts))
+            case "allowlist":
+                return EgressPolicy(tuple(host.allowed() for host in profile.egress))
+            case _:
+                return None
 
     @field_validator("providers")
     @classmethod
@@ -111,6 +162,7 @@ class Settings(Part):
     listen_host: str
     listen_port: int
     token: str | None
+    ca_bundle: Path | None
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -132,6 +184,7 @@ class Settings(Part):
             listen_host=listen_host,
             listen_port=_port(environ.get("GLOVEBOX_LISTEN_PORT")) or config.server.port,
             token=environ.get("GLOVEBOX_TOKEN") or None,
+            ca_bundle=Path(environ["GLOVEBOX_CA_BUNDLE"]) if environ.get("GLOVEBOX_CA_BUNDLE") else None,
         )
         # In a container the process listens on all of *its* addresses; what counts is where the port is published.
         reachable_at = environ.get("GLOVEBOX_BIND") or listen_host
@@ -198,8 +251,12 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
         "profiles": Profile,
         "providers": Provider,
         "chat": Chat,
+        "package_index": PackageIndex,
+        "egress": EgressHost,
+        "hosts": EgressHost,
     }
-    model: type[Part] = Config if len(location) == 1 else parts.get(str(location[0]), Config)
+    innermost = next((str(part) for part in reversed(location[:-1]) if part in parts), "")
+    model: type[Part] = parts.get(innermost, Config)
     return sorted(model.model_fields)
 
 

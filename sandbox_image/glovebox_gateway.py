@@ -13,13 +13,18 @@ the socket (same uid, same files): nobody outside trusts what comes out of it.
 import json
 import os
 import shutil
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from glovebox_packages import environ_of_programs, is_offered
+
 RUN_FOLDER = Path("/run/glovebox")
 HOME = Path(os.environ.get("HOME", "/home/sandbox"))
+FORWARDER = [sys.executable, "-I", "-S", "/opt/glovebox/egress_forwarder.py"]
+FORWARDER_CHECK_MS = 1000
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # tornado's own default is 10 MiB, and the gateway has no setting for it
 
 # jsonschema compiles a grammar when this optional module is there: 0.7 s of a cold start for nothing.
@@ -32,10 +37,23 @@ def furnish_home() -> None:
     shutil.copytree("/opt/glovebox/ipython", HOME / ".ipython", dirs_exist_ok=True)
 
 
+class Forwarder:
+    """The process that offers the session's egress proxy to programs; started again when it ends."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(FORWARDER)
+
+    def check(self) -> None:
+        """Start it again if it is gone."""
+        if self._process.poll() is not None:
+            self._process = subprocess.Popen(FORWARDER)
+
+
 def gateway_class() -> Any:
     """Return the gateway's application class; a function, since the import is most of this process's start."""
     from kernel_gateway.gatewayapp import KernelGatewayApp
     from tornado.httpserver import HTTPServer
+    from tornado.ioloop import PeriodicCallback
     from tornado.netutil import bind_unix_socket
 
     class UnixSocketGateway(KernelGatewayApp):  # type: ignore[misc]
@@ -47,6 +65,9 @@ def gateway_class() -> Any:
             super().init_configurables()
             # Before the socket exists, so that whoever connects finds the kernel.
             self.io_loop.run_sync(partial(self.kernel_manager.start_kernel, kernel_id=self.kernel_id))
+
+            if is_offered():
+                PeriodicCallback(Forwarder().check, FORWARDER_CHECK_MS).start()
 
         def init_webapp(self) -> None:
             super().init_webapp()
@@ -67,6 +88,7 @@ def main() -> None:
     settings = json.loads((RUN_FOLDER / "gateway.json").read_text())
     furnish_home()
     os.umask(0o022)
+    os.environ.update(environ_of_programs(HOME))
     gateway = gateway_class().instance()
     gateway.kernel_id = settings["kernel_id"]
     gateway.initialize(

@@ -39,7 +39,7 @@ Use the tool run_python whenever something is to be computed, read, drawn or wri
 print. It runs in the user's own sealed session:
 - The working directory /mnt/data is the user's workspace. Uploaded files are there; what you write there the user can \
 download. Link to a file as [name](sandbox:/mnt/data/name).
-- Variables, imports and files stay between calls. There is no network.
+- Variables, imports and files stay between calls. {network}
 - Installed: numpy, pandas, polars, pyarrow, duckdb, scipy, scikit-learn, statsmodels, sympy, networkx, matplotlib, \
 seaborn, plotly, altair, pillow, openpyxl, xlsxwriter, python-docx, python-pptx, pypdf, pdfplumber, reportlab, \
 beautifulsoup4, lxml, requests.
@@ -51,8 +51,21 @@ read the error, look at the data, and mend the code. Say at the end, in short, w
 
 def system_prompt(limits: Mapping[str, Any], extra: str) -> str:
     """Return the system prompt for a session with these limits."""
-    text = _SYSTEM.format(**{name: limits[name] for name in ("cell_timeout_s", "memory_mb", "cpus")})
+    told = {name: limits[name] for name in ("cell_timeout_s", "memory_mb", "cpus")}
+    text = _SYSTEM.format(network=_network(limits), **told)
     return f"{text}\n\n{extra}" if extra else text
+
+
+def _network(limits: Mapping[str, Any]) -> str:
+    """Return what code may reach, in a sentence."""
+    match limits["network"]:
+        case "packages":
+            return "There is no network but the package index: %pip install works, and what it installs stays."
+        case "allowlist":
+            names = ", ".join(host["name"] for host in limits["egress"])
+            return f"Of the network, only these hosts can be reached, by http and https: {names or 'none'}."
+        case _:
+            return "There is no network, and packages cannot be installed."
 
 
 def user_text(message: MessageRecord, files: Sequence[FoundFile] | None = None) -> str:

@@ -111,7 +111,7 @@ def _normalised(name: str) -> str:
     wildcard = name.startswith(_WILDCARD)
     plain = name.removeprefix(_WILDCARD)
     try:
-        host, is_address = parse_host(f"[{plain}]" if ":" in plain and not plain.startswith("[") else plain)
+        host, is_address = parse_host(f"[{plain}]" if plain.count(":") > 1 and not plain.startswith("[") else plain)
     except BadTarget as error:
         raise ValueError(str(error)) from error
     if wildcard and (is_address or "." not in host):

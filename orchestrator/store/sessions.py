@@ -22,6 +22,9 @@ _IDS = select(_COLUMNS.id)
 _RENAME = sessions.update().where(_ONE).values(name=bindparam("new_name"))
 _TOUCH = sessions.update().where(_ONE).values(last_active_at=bindparam("now"))
 _RENEW = sessions.update().where(_ONE).values(token=bindparam("new_token"), kernel_id=bindparam("new_kernel_id"))
+_USAGE = select(_COLUMNS.egress_bytes_up, _COLUMNS.egress_bytes_down).where(_ONE)
+_USED: dict[str, Any] = {"egress_bytes_up": bindparam("bytes_up"), "egress_bytes_down": bindparam("bytes_down")}
+_NOTE_USAGE = sessions.update().where(_ONE).values(_USED)
 _DELETE = sessions.delete().where(_ONE)
 
 
@@ -80,6 +83,15 @@ class SessionStore:
     async def touch(self, session_id: str) -> None:
         """Note that a session is used now."""
         await self._database.run(_TOUCH, {"key": session_id, "now": _now()})
+
+    async def egress_usage(self, session_id: str) -> tuple[int, int]:
+        """Return the bytes that a session has sent out and fetched so far."""
+        row = await self._database.transact(lambda connection: connection.execute(_USAGE, {"key": session_id}).one())
+        return row.egress_bytes_up, row.egress_bytes_down
+
+    async def note_egress_usage(self, session_id: str, bytes_up: int, bytes_down: int) -> None:
+        """Keep how many bytes a session has sent out and fetched."""
+        await self._database.run(_NOTE_USAGE, {"key": session_id, "bytes_up": bytes_up, "bytes_down": bytes_down})
 
     async def renew_gateway(self, record: SessionRecord) -> SessionRecord:
         """Give the session's next gateway a token and a kernel id that no earlier one knew."""

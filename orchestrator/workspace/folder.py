@@ -23,6 +23,8 @@ from orchestrator.workspace.names import WorkspacePath, is_plain_name
 from orchestrator.workspace.removal import remove_folder
 from orchestrator.workspace.usage import Usage, measure
 
+_PACKAGES = ".python"  # what pip installed in the sandbox: it takes disk, but is nothing that a user looks for
+
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
@@ -288,6 +290,8 @@ def _files_beneath(folder: int, prefix: str, depth: int, budget: list[int]) -> I
             budget[0] -= 1
             if budget[0] < 0:
                 return
+            if not prefix and entry.name == _PACKAGES:
+                continue
             if not is_plain_name(entry.name) or len(f"{prefix}{entry.name}".encode()) > PATH_BYTES:
                 continue
             try:

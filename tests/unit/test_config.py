@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from orchestrator.config import Config, Profile, Settings, read_config
+from orchestrator.egress.policy import Allowed, Denied
 from orchestrator.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ def test_an_empty_config_is_a_safe_one() -> None:
 @pytest.mark.parametrize(
     ("raw", "key", "value", "allowed"),
     [
-        ({"sever": {}}, "sever", "{}", "chat, default_profile, profiles, providers, server"),
+        ({"sever": {}}, "sever", "{}", "chat, default_profile, package_index, profiles, providers, server"),
         ({"server": {"prot": 8000}}, "server.prot", "8000", "allowed_hosts, host, port"),
         ({"profiles": {"standard": {"privileged": True}}}, "profiles.standard.privileged", "true", "memory_mb"),
         ({"providers": [{"name": "a", "models": ["m"], "key": "sk-1"}]}, "providers.0.key", '"sk-1"', "api_key_env"),
@@ -220,3 +221,36 @@ def test_the_limits_that_the_api_shows_leave_out_the_image() -> None:
     limits = Profile(image="registry/private:1").limits()
     assert "image" not in limits
     assert limits["memory_mb"] == 2048
+
+
+def test_an_allow_list_that_is_empty_allows_nothing_and_none_has_no_policy_at_all() -> None:
+    config = Config()
+    assert config.egress_policy(Profile()) is None
+    empty = config.egress_policy(Profile(network="allowlist"))
+    assert empty is not None
+    assert isinstance(empty.decide("CONNECT", "pypi.org:443"), Denied)
+
+
+def test_packages_allows_the_hosts_of_the_package_index_and_nothing_else() -> None:
+    policy = Config().egress_policy(Profile(network="packages"))
+    assert policy is not None
+    assert isinstance(policy.decide("CONNECT", "files.pythonhosted.org:443"), Allowed)
+    for method, target in (("CONNECT", "pypi.org:22"), ("GET", "http://pypi.org/"), ("CONNECT", "example.com:443")):
+        assert isinstance(policy.decide(method, target), Denied), target
+
+
+@pytest.mark.parametrize(
+    ("profile", "told"),
+    [
+        ({"egress": [{"name": "example.com"}]}, "network is 'none'"),
+        ({"network": "open"}, "'none', 'packages' or 'allowlist'"),
+        ({"network": "allowlist", "egress": [{"name": "*"}]}, "is no plain host name"),
+        ({"network": "allowlist", "egress": [{"name": "*.com"}]}, "too wide"),
+        ({"network": "allowlist", "egress": [{"name": "https://example.com/"}]}, "is no plain host name"),
+        ({"network": "allowlist", "egress": [{"name": "example.com", "ports": []}]}, "ports of 'example.com'"),
+        ({"network": "allowlist", "egress": [{"name": "example.com", "port": 80}]}, "allowed: allow_private, methods"),
+        ({"network": "allowlist", "egress_up_mb": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_a_network_policy_that_makes_no_sense_ends_the_start(tmp_path: Path, profile: Any, told: str) -> None:
+    assert told in refusal_of(tmp_path, {"profiles": {"standard": profile}})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.chat.prompt import TOOL, assistant_messages, conversation, system_prompt, user_text
-from orchestrator.config import Profile
+from orchestrator.config import EgressHost, Profile
 from orchestrator.limits import FILES_TOLD
 from orchestrator.store.records import MessageRecord
 from orchestrator.workspace.folder import FoundFile
@@ -152,3 +152,16 @@ def test_a_conversation_can_be_sent() -> None:
     parts = [said("数 😀"), ran("c1", code="print('é')"), rejected(arguments="\ud800")]
     told = conversation([asked("naïve"), answered(*parts)], {"c1": "数"}, [file("数.csv")])
     assert json.dumps(told, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    ("profile", "told"),
+    [
+        (Profile(), "There is no network, and packages cannot be installed."),
+        (Profile(network="packages"), "%pip install works"),
+        (Profile(network="allowlist"), "by http and https: none."),
+        (Profile(network="allowlist", egress=(EgressHost(name="example.com"),)), "by http and https: example.com."),
+    ],
+)
+def test_the_system_prompt_says_what_code_may_reach(profile: Profile, told: str) -> None:
+    assert told in system_prompt(profile.limits(), "")
