@@ -9,17 +9,21 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from orchestrator.api import about, executions, export, files, messages, problems, sessions
+from orchestrator.api import about, executions, export, files, messages, metrics, problems, sessions
 from orchestrator.api.body_limit import BodyLimit
 from orchestrator.api.guard import Guard
+from orchestrator.api.refusals import Refusals
 from orchestrator.api.services import Services
 from orchestrator.chat.models import Models
 from orchestrator.chat.service import Chat
 from orchestrator.chat.tokens import encoding
 from orchestrator.config import Settings
 from orchestrator.demo_model.server import demo_app
+from orchestrator.sessions.egress_audit import told_of_egress
+from orchestrator.sessions.network import Networks
 from orchestrator.sessions.service import Sessions
 from orchestrator.spawner_client import SpawnerClient
+from orchestrator.store.audit import AuditLog
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
 from orchestrator.store.sessions import SessionStore
@@ -34,9 +38,18 @@ def make_app(settings: Settings) -> FastAPI:
             app.state.services = services
             yield
 
-    app = FastAPI(title="Glovebox", summary="A self-hosted code interpreter", version="1", lifespan=lifespan)
+    app = problems.Api(
+        title="Glovebox",
+        summary="A self-hosted code interpreter",
+        version="1",
+        lifespan=lifespan,
+        responses=problems.REFUSED,
+        # FastAPI's page for it runs a script from another site, which could do here what the user can.
+        docs_url=None,
+        redoc_url=None,
+    )
     problems.install(app)
-    for door in (sessions, executions, files, messages, export, about):
+    for door in (sessions, executions, files, messages, export, about, metrics):
         app.include_router(door.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(Guard, token=settings.token, allowed_hosts=settings.config.server.allowed_hosts)
@@ -49,25 +62,31 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     settings.data.mkdir(mode=0o750, parents=True, exist_ok=True)
     database = Database(f"sqlite:///{settings.data / 'glovebox.sqlite'}")
     await database.open()
+    audit = AuditLog(database)
+    audit.open()
+    refusals = Refusals(audit)
     conversation = ConversationStore(database)
     spawner = SpawnerClient(settings.spawner_socket)
-    service = Sessions(settings.config, settings.data, SessionStore(database), conversation, spawner)
+    store = SessionStore(database)
+    networks = Networks(settings.config, settings.ca_bundle, store, told_of_egress(audit))
+    service = Sessions(settings.config, settings.data, store, conversation, spawner, networks)
     await service.open()
     async with asyncio.TaskGroup() as tasks, demo_model() as demo_socket:
         models = Models(settings.config, demo_socket)
-        chat = Chat(settings.config.chat, models, service, conversation)
+        chat = Chat(settings.config.chat, models, service, conversation, refusals.of_turn)
         background = [
             tasks.create_task(service.put_idle_ones_to_sleep(), name="idle sandboxes"),
             tasks.create_task(asyncio.to_thread(encoding), name="token encoding"),
         ]
         try:
-            yield Services(settings, database, conversation, service, chat, models, spawner)
+            yield Services(settings, database, conversation, service, chat, models, spawner, audit, refusals)
         finally:
             for task in background:
                 task.cancel()
             await chat.close()
             await models.close()
             await service.close()
+            await audit.close()
             await database.close()
 
 

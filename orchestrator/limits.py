@@ -54,3 +54,10 @@ LIVE_CODE_CHARS = 60_000  # code beyond this is not shown while it is half-writt
 MODEL_REPLY_CHARS = 1_000_000  # a reply that is longer never ends
 FILES_TOLD = 50  # workspace files named to the model
 STOP_S = 15.0  # a stopped turn that takes longer is ended as it is
+
+# The audit log. A full queue is some megabytes.
+AUDIT_QUEUE_ENTRIES = 4000
+AUDIT_BATCH_ENTRIES = 500
+AUDIT_RETRY_S = 1.0
+REFUSALS_NOTED_PER_S = 0.2  # of one kind to one user, or to all that are unknown: a flood must not fill the disk
+REFUSALS_NOTED_BURST = 50

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
+from orchestrator.api.problems import NO_SANDBOX
 from orchestrator.api.services import SINGLE_USER, Wired
 from orchestrator.api.shapes import Me, ModelShape, ProfileShape
 from orchestrator.errors import SandboxUnavailable
@@ -18,7 +19,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses=NO_SANDBOX)
 async def readyz(services: Wired) -> dict[str, str]:
     """Tell that database, engine, images and runtimes are there; `503` with what is missing otherwise."""
     await services.sessions.list(SINGLE_USER)

@@ -1,19 +1,25 @@
 """The door of cells."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
+from orchestrator.api.problems import NO_SANDBOX, Responses
+from orchestrator.api.refusals import Refusals
 from orchestrator.api.services import Owned, Wired
 from orchestrator.api.shapes import CellShape, NewExecution, cell_shape
 from orchestrator.api.streams import ndjson
+from orchestrator.errors import GloveboxError
+from orchestrator.store.records import CellRecord, SessionRecord
 
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["executions"])
+_ALSO_EVENTS: Responses = {200: {"content": {"application/x-ndjson": {}}}}
 
 
-@router.post("/executions", response_model=CellShape)
+@router.post("/executions", response_model=CellShape, responses=_ALSO_EVENTS | NO_SANDBOX)
 async def run_cell(owned: Owned, services: Wired, request: Request, body: NewExecution) -> Any:
     """Run a cell and answer with it; with `Accept: application/x-ndjson`, with its events as they happen.
 
@@ -23,7 +29,12 @@ async def run_cell(owned: Owned, services: Wired, request: Request, body: NewExe
     await services.sessions.touch(record)
     events, task = session.start_cell(body.code, body.timeout_s)
     if "application/x-ndjson" in request.headers.get("accept", ""):
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # told in the stream
+        task.add_done_callback(partial(_note_failure, services.refusals, record))  # it is told in the stream
         return ndjson(events)
     cell = await asyncio.shield(task)
     return JSONResponse(cell_shape(cell))
+
+
+def _note_failure(refusals: Refusals, record: SessionRecord, done: asyncio.Task[CellRecord]) -> None:
+    if not done.cancelled() and isinstance(error := done.exception(), GloveboxError):
+        refusals.of_cell(record, error.as_problem())

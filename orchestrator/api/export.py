@@ -6,15 +6,18 @@ from typing import Literal
 from fastapi import APIRouter, Response
 
 from orchestrator.api.files import INERT
+from orchestrator.api.problems import Responses
 from orchestrator.api.services import Owned, Wired
 from orchestrator.notebook.export import notebook
 from orchestrator.workspace.names import attachment_header
 
+_MIME_TYPE = "application/x-ipynb+json"
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["export"])
+_NOTEBOOK: Responses = {200: {"content": {_MIME_TYPE: {}}}}
 _FORBIDDEN_IN_NAMES = '/\\:*?"<>|'
 
 
-@router.get("/export", response_class=Response)
+@router.get("/export", response_class=Response, responses=_NOTEBOOK)
 async def export(
     owned: Owned,
     services: Wired,
@@ -27,4 +30,4 @@ async def export(
     content = await asyncio.to_thread(notebook, record, messages, cells)
     stem = "".join("_" if c in _FORBIDDEN_IN_NAMES or not c.isprintable() else c for c in record.name).strip(". ")
     headers = INERT | {"Content-Disposition": attachment_header(f"{stem or 'session'}.{format}")}
-    return Response(content, headers=headers, media_type="application/x-ipynb+json")
+    return Response(content, headers=headers, media_type=_MIME_TYPE)

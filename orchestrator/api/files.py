@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import JSONResponse, StreamingResponse
 
+from orchestrator.api.problems import NO_ROOM, Responses
 from orchestrator.api.services import Owned, Wired
 from orchestrator.api.shapes import FileShape
 from orchestrator.errors import BadRequest
@@ -34,6 +35,10 @@ class _AnyText(Convertor[str]):
 
 register_url_convertor("any_text", _AnyText())
 router = APIRouter(prefix="/v1/sessions/{session_id}/files", tags=["files"])
+_BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_A_FILE: Responses = {200: {"content": {"*/*": _BYTES}}, 206: {"content": {"*/*": _BYTES}, "description": "a part"}}
+_REPLACED: Responses = {200: {"model": FileShape, "description": "it replaced a file"}}
+_RANGE = {"in": "header", "name": "Range", "schema": {"type": "string"}, "description": "bytes=a-b"}
 _ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 INERT = {
     "X-Content-Type-Options": "nosniff",
@@ -50,7 +55,13 @@ async def list_files(owned: Owned) -> Any:
     return JSONResponse([_shape(file.path, file.size, file.changed_ns) for file in files])
 
 
-@router.put("/{path:any_text}", status_code=201, response_model=FileShape)
+@router.put(
+    "/{path:any_text}",
+    status_code=201,
+    response_model=FileShape,
+    responses=_REPLACED | NO_ROOM,
+    openapi_extra={"requestBody": {"content": {"application/octet-stream": _BYTES}}},
+)
 async def put_file(owned: Owned, services: Wired, request: Request, path: str) -> Any:
     """Write a file, streamed. It appears under its name only when it is whole; `200` when it replaced one."""
     record, session = owned
@@ -68,7 +79,7 @@ async def put_file(owned: Owned, services: Wired, request: Request, path: str) -
     return JSONResponse(_shape(str(target), size, now_ns), 200 if replaced else 201)
 
 
-@router.get("/{path:any_text}")
+@router.get("/{path:any_text}", response_class=Response, responses=_A_FILE, openapi_extra={"parameters": [_RANGE]})
 async def get_file(owned: Owned, request: Request, path: str) -> Response:
     """Read a file, streamed, as an attachment; `Range: bytes=a-b` gives a part."""
     folder = owned[1].folder

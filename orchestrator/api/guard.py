@@ -1,19 +1,34 @@
 """Who may come in at all: host names, origins and the bearer token, checked before any route (THREATS W1 to W4).
 
-One piece in front of everything, WebSockets included, so that no route can be forgotten.
+One piece in front of everything, WebSockets included, so that no route can be forgotten. Nothing here is for pages of
+other sites, not even to look at: where no token is asked for (one person on one machine) a browser's request is all it
+takes.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from hmac import compare_digest
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.api.refusals import note_refusal
 from orchestrator.errors import Forbidden, GloveboxError, Unauthorized
+from orchestrator.store.audit import ANONYMOUS
 
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _OWN_SITE = frozenset({"same-origin", "none"})
+# Whatever an answer holds: no browser makes a page of it, frames it or hands it to another site's page (W6, W9).
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+# What is answered here is saved and never shown, be it only why there is nothing.
+_SAVED = re.compile(r"/v1/sessions/[^/]+/(?:files/|export$)")
 _ALWAYS_ALLOWED = ("127.0.0.1", "localhost", "[::1]", "orchestrator")
 
 
@@ -31,27 +46,29 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
-        method = scope.get("method", "WEBSOCKET")
-        error = refusal(method, scope["path"], headers, self._hosts, self._token)
+        error = refusal(scope["path"], headers, self._hosts, self._token)
+        send = _with_headers(send, scope["path"])
         if error is None:
             await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
+            return
+        note_refusal(scope, ANONYMOUS, error.as_problem())
+        if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": error.code})
         else:
             await _refuse(send, error)
 
 
 def refusal(
-    method: str, path: str, headers: list[tuple[str, str]], hosts: frozenset[str], token: str | None
+    path: str, headers: list[tuple[str, str]], hosts: frozenset[str], token: str | None
 ) -> GloveboxError | None:
     """Return why a request is refused, or None."""
     host_headers = [value for name, value in headers if name == "host"]
     if len(host_headers) != 1 or _host_name(host_headers[0]) not in hosts:
         return Forbidden("This host name is not one of this server's; see server.allowed_hosts.", code="wrong_host")
-    if method not in _READING:
-        own = {"origin": {f"http://{host_headers[0]}", f"https://{host_headers[0]}"}, "sec-fetch-site": _OWN_SITE}
-        if any(value not in own[name] for name, value in headers if name in own):
-            return Forbidden("Requests that change something must come from this site itself.", code="wrong_origin")
+    # TLS may end before us: both schemes are our own.
+    own = {"origin": {f"http://{host_headers[0]}", f"https://{host_headers[0]}"}, "sec-fetch-site": _OWN_SITE}
+    if any(value not in own[name] for name, value in headers if name in own):
+        return Forbidden("Pages of other sites may ask this server for nothing.", code="wrong_origin")
     if token is None or path in _OPEN_PATHS:
         return None
     scheme, _, presented = dict(headers).get("authorization", "").partition(" ")
@@ -66,6 +83,19 @@ def _host_name(value: str) -> str:
     if colon and port.isdecimal() and (not name.startswith("[") or name.endswith("]")):
         return name.lower()
     return value.lower()
+
+
+def _with_headers(send: Send, path: str) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+            if _SAVED.match(path):
+                headers.setdefault("Content-Disposition", "attachment")
+        await send(message)
+
+    return sending
 
 
 async def _refuse(send: Send, error: GloveboxError) -> None:

@@ -5,15 +5,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Response
 from starlette.responses import JSONResponse
 
+from orchestrator.api.problems import NO_MODEL, NO_SANDBOX, Responses
 from orchestrator.api.services import Owned, Wired
 from orchestrator.api.shapes import NewMessage, message_shape
 from orchestrator.api.streams import server_sent_events
 
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["messages"])
-_EVENT_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+_EVENT_STREAM: Responses = {200: {"content": {"text/event-stream": {}}}}
 
 
-@router.post("/messages", response_class=Response, responses=_EVENT_STREAM)
+@router.post("/messages", response_class=Response, responses=_EVENT_STREAM | NO_MODEL)
 async def send_message(owned: Owned, services: Wired, body: NewMessage) -> Response:
     """Say something to the model; the turn's events follow. The turn goes on when the caller goes away."""
     record, session = owned
@@ -39,7 +40,7 @@ async def follow(owned: Owned, services: Wired, last_event_id: Annotated[int, He
     return server_sent_events(log, last_event_id if last_event_id <= len(log) else 0)
 
 
-@router.post("/stop", status_code=204)
+@router.post("/stop", status_code=204, responses=NO_SANDBOX)
 async def stop(owned: Owned, services: Wired) -> Response:
     """Stop the turn that runs, in the text or in a cell; returns when it has ended."""
     await services.chat.stop(owned[0].id)

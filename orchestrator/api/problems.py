@@ -1,14 +1,18 @@
 """Errors as RFC 9457 problem documents, with codes that stay."""
 
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
+from orchestrator.api.refusals import note_refusal
+from orchestrator.api.services import SINGLE_USER
 from orchestrator.errors import BadRequest, GloveboxError
 
 log = structlog.get_logger()
@@ -25,8 +29,36 @@ class Problem(BaseModel):
     code: str
 
 
-def problem_response(problem: dict[str, object], headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return a problem document as a response."""
+Responses = dict[int | str, dict[str, Any]]
+
+
+def _told(about: str) -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": about, "content": content}
+
+
+# What routes answer beside what they are for, as the OpenAPI document tells it.
+REFUSED: Responses = {"4XX": _told("the request is refused")}
+NO_SANDBOX: Responses = {503: _told("no sandbox can be started or reached right now")}
+NO_MODEL: Responses = {502: _told("the model cannot be asked")}
+NO_ROOM: Responses = {507: _told("the session's disk is full")}
+
+
+class Api(FastAPI):
+    """The app, whose OpenAPI document knows of problems."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        document = super().openapi()
+        document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        return document
+
+
+def problem_response(
+    request: Request, problem: dict[str, object], headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """Return a problem document as a response, and note it."""
+    note_refusal(request.scope, SINGLE_USER, problem)
     status = int(str(problem["status"]))
     return JSONResponse(problem, status, headers, media_type="application/problem+json")
 
@@ -35,16 +67,21 @@ def install(app: FastAPI) -> None:
     """Have every error of the app answered as a problem document."""
 
     @app.exception_handler(GloveboxError)
-    async def _ours(_: Request, error: GloveboxError) -> JSONResponse:
-        return problem_response(error.as_problem())
+    async def _ours(request: Request, error: GloveboxError) -> JSONResponse:
+        return problem_response(request, error.as_problem())
 
     @app.exception_handler(RequestValidationError)
-    async def _wrong_shape(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def _wrong_shape(request: Request, error: RequestValidationError) -> JSONResponse:
         told = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:10]]
-        return problem_response(BadRequest("; ".join(told)).as_problem())
+        return problem_response(request, BadRequest("; ".join(told)).as_problem())
+
+    @app.exception_handler(ClientDisconnect)
+    async def _gone(request: Request, _: ClientDisconnect) -> JSONResponse:
+        # Nobody hears it. It is no failure of ours either, which a log would be full of.
+        return problem_response(request, BadRequest("The request broke off.", code="client_gone").as_problem())
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
         title = HTTPStatus(error.status_code).phrase
         code = _CODES.get(error.status_code, title.lower().replace(" ", "_"))
         problem: dict[str, object] = {
@@ -54,9 +91,9 @@ def install(app: FastAPI) -> None:
             "detail": str(error.detail),
             "code": code,
         }
-        return problem_response(problem, dict(error.headers or {}))
+        return problem_response(request, problem, dict(error.headers or {}))
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("request failed", path=request.url.path, exc_info=error)
-        return problem_response(GloveboxError("The log of the orchestrator says what.").as_problem())
+        return problem_response(request, GloveboxError("The log of the orchestrator says what.").as_problem())

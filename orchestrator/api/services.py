@@ -5,12 +5,14 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from orchestrator.api.refusals import Refusals
 from orchestrator.chat.models import Models
 from orchestrator.chat.service import Chat
 from orchestrator.config import Settings
 from orchestrator.sessions.service import Sessions
 from orchestrator.sessions.session import LiveSession
 from orchestrator.spawner_client import SpawnerClient
+from orchestrator.store.audit import AuditLog
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
 from orchestrator.store.records import SessionRecord
@@ -29,6 +31,8 @@ class Services:
     chat: Chat
     models: Models
     spawner: SpawnerClient
+    audit: AuditLog
+    refusals: Refusals
 
 
 def _services(request: Request) -> Services:
@@ -39,7 +43,9 @@ def _services(request: Request) -> Services:
 async def _owned(
     request: Request, session_id: Annotated[str, Path(max_length=64)]
 ) -> tuple[SessionRecord, LiveSession]:
-    return await _services(request).sessions.find(SINGLE_USER, session_id)
+    found = await _services(request).sessions.find(SINGLE_USER, session_id)
+    request.state.session_id = found[0].id
+    return found
 
 
 Wired = Annotated[Services, Depends(_services)]

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from starlette.responses import JSONResponse
 
+from orchestrator.api.problems import NO_SANDBOX
 from orchestrator.api.services import SINGLE_USER, Owned, Wired
 from orchestrator.api.shapes import NewSession, Renaming, SessionShape, session_shape
 from orchestrator.chat.service import NEW_SESSION_NAME
@@ -45,7 +46,7 @@ async def rename_session(owned: Owned, services: Wired, body: Renaming) -> Any:
     return JSONResponse(session_shape(record, live, (await asyncio.to_thread(live.folder.usage)).disk_bytes))
 
 
-@router.delete("/{session_id}", status_code=204)
+@router.delete("/{session_id}", status_code=204, responses=NO_SANDBOX)
 async def delete_session(owned: Owned, services: Wired) -> Response:
     """Delete a session with its conversation and its files."""
     record, _ = owned
@@ -54,14 +55,14 @@ async def delete_session(owned: Owned, services: Wired) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/{session_id}/interrupt", status_code=204)
+@router.post("/{session_id}/interrupt", status_code=204, responses=NO_SANDBOX)
 async def interrupt(owned: Owned) -> Response:
     """Interrupt the cell that runs; variables are kept."""
     await owned[1].interrupt()
     return Response(status_code=204)
 
 
-@router.post("/{session_id}/restart", status_code=204)
+@router.post("/{session_id}/restart", status_code=204, responses=NO_SANDBOX)
 async def restart(owned: Owned) -> Response:
     """Start a fresh kernel; variables are lost, files kept."""
     await owned[1].restart()

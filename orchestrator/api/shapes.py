@@ -14,9 +14,9 @@ SessionName = Annotated[Text, Field(max_length=NAME_CHARS)]
 
 
 class Body(BaseModel):
-    """A request's body: unknown fields are refused."""
+    """A request's body: unknown fields are refused, and nothing is taken for what it is not (a `true` for a 1)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class NewSession(Body):

@@ -2,7 +2,9 @@
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from orchestrator.chat.models import Models
 from orchestrator.chat.prompt import conversation, system_prompt
@@ -24,11 +26,20 @@ _NAME_CHARS = 60
 class Chat:
     """The chat service."""
 
-    def __init__(self, config: ChatConfig, models: Models, sessions: Sessions, store: ConversationStore) -> None:
+    def __init__(
+        self,
+        config: ChatConfig,
+        models: Models,
+        sessions: Sessions,
+        store: ConversationStore,
+        tell: Callable[[SessionRecord, dict[str, Any]], None],
+    ) -> None:
+        """`tell` is called with the problem of each turn that ended with one."""
         self._config = config
         self._models = models
         self._sessions = sessions
         self._store = store
+        self._tell = tell
         self._turns: dict[str, Turn] = {}
         self._beginning: set[str] = set()
 
@@ -57,7 +68,7 @@ class Chat:
         finally:
             self._beginning.discard(record.id)
         self._turns[record.id] = turn
-        turn.start(lambda: self._turns.pop(record.id, None))
+        turn.start(lambda: self._ended(record, turn))
         return turn.events
 
     def follow(self, session_id: str) -> EventLog | None:
@@ -80,6 +91,11 @@ class Chat:
     async def close(self) -> None:
         """Stop all turns, so that each is written down as it is."""
         await asyncio.gather(*(turn.stop() for turn in self._turns.values() if turn.running))
+
+    def _ended(self, record: SessionRecord, turn: Turn) -> None:
+        self._turns.pop(record.id, None)
+        if turn.problem is not None:
+            self._tell(record, turn.problem)
 
     def _running(self, session_id: str) -> Turn | None:
         turn = self._turns.get(session_id)

@@ -46,6 +46,7 @@ class Turn:
     ) -> None:
         self.message_id = message_id
         self.events = EventLog()
+        self.problem: dict[str, Any] | None = None
         self._model = model
         self._client = client
         self._told = list(told)
@@ -101,6 +102,7 @@ class Turn:
             log.exception("turn not stored", message=self.message_id)
             status = "failed"
             problem = GloveboxError("The end of this turn could not be stored.", code="not_stored").as_problem()
+        self.problem = problem
         self.events.append(TurnFinished(status, problem))
         self.events.close()
 

@@ -9,6 +9,8 @@ from websockets.frames import Opcode
 from websockets.http11 import Response
 from websockets.protocol import Event
 
+from orchestrator.metrics import GATEWAY_VIOLATIONS
+
 _MOST_PINGS = 20
 _MOST_UNREAD_BYTES = 4 * 1024 * 1024  # a cell's code, at most 1 MiB, fits in
 
@@ -22,13 +24,18 @@ class BoundedConnection(ClientConnection):
         """Take bytes from the socket, then look at what they made us want to send."""
         super().data_received(data)
         if self.transport.get_write_buffer_size() > _MOST_UNREAD_BYTES:
-            self.transport.abort()
+            self._cut_off()
 
     def process_event(self, event: Event) -> None:
         """Take one event of the protocol; too many pings are the end."""
         if not isinstance(event, Response) and getattr(event, "opcode", None) is Opcode.PING:
             self._pings += 1
             if self._pings > _MOST_PINGS:
-                self.transport.abort()
+                self._cut_off()
                 return
         super().process_event(event)
+
+    def _cut_off(self) -> None:
+        if not self.transport.is_closing():
+            GATEWAY_VIOLATIONS.count("flood")
+        self.transport.abort()

@@ -34,6 +34,7 @@ from orchestrator.limits import (
     GATEWAY_QUEUE_FRAMES,
     RESTART_S,
 )
+from orchestrator.metrics import GATEWAY_MESSAGES_DROPPED, GATEWAY_VIOLATIONS
 
 _WAITING_MESSAGES = 256
 _PROBE_S = 0.25
@@ -243,6 +244,7 @@ class KernelConnection:
                 if wait_s > 0:
                     await asyncio.sleep(wait_s)
         except BadFrame as error:
+            GATEWAY_VIOLATIONS.count("protocol")
             lost = Lost(f"The sandbox's gateway broke the protocol ({error}).")
         except (WebSocketException, OSError) as error:
             lost = _why_it_broke(error)
@@ -260,6 +262,7 @@ class KernelConnection:
         listener = self._listeners.get(parent_id(frame) or "")
         if message is None or listener is None:
             self.dropped += 1
+            GATEWAY_MESSAGES_DROPPED.count()
         else:
             await listener.put(message)
 
@@ -274,6 +277,7 @@ def _why_it_broke(error: Exception) -> Lost:
     """Return what to tell: most often only that it broke, sometimes that an output was too large."""
     sent = error.sent if isinstance(error, ConnectionClosed) else None
     if sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG:
+        GATEWAY_VIOLATIONS.count("message_too_big")
         most = GATEWAY_MESSAGE_BYTES // 2**20
         reason = f"One output was larger than {most} MiB and is lost; write such a thing to a file instead."
         return Lost(reason, variables_kept=True, gateway_lives=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from orchestrator.errors import SandboxUnavailable
 from orchestrator.limits import SOCKET_POLL_S
+from orchestrator.metrics import GATEWAY_VIOLATIONS
 
 SOCKET_NAME = "gw.sock"
 _UCRED = struct.Struct("iII")  # pid, uid, gid
@@ -29,11 +30,13 @@ class NotOurSocket(SandboxUnavailable):
 
 
 @contextmanager
-def opened_socket(run_folder: Path, uid: int) -> Iterator[str]:
+def opened_socket(run_folder: Path, uid: int, maker: int | None = None) -> Iterator[str]:
     """Open the gateway's socket without following links and yield a path that leads to just that inode.
 
+    With gVisor a socket is made by gVisor's own process, `maker`, and given to the sandbox's uid only then.
+
     Raises:
-        FileNotFoundError: it is not there (yet).
+        FileNotFoundError: it is not there (yet), or its maker still has it.
         NotOurSocket: what is there is a link, no socket, or owned by another uid.
 
     """
@@ -44,7 +47,10 @@ def opened_socket(run_folder: Path, uid: int) -> Iterator[str]:
         os.close(folder)
     try:
         found = os.fstat(descriptor)
+        if found.st_uid == maker != uid and stat.S_ISSOCK(found.st_mode):
+            raise FileNotFoundError
         if not stat.S_ISSOCK(found.st_mode) or found.st_uid != uid or found.st_nlink != 1:
+            GATEWAY_VIOLATIONS.count("socket_replaced")
             raise NotOurSocket("The gateway's socket was replaced by something else; restart the session.")
         yield f"/proc/self/fd/{descriptor}"
     finally:
@@ -70,9 +76,10 @@ async def connect_to_gateway(
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             connection.setblocking(False)  # noqa: FBT003
             try:
-                with opened_socket(run_folder, uid) as path:
+                with opened_socket(run_folder, uid, peer_uid) as path:
                     await loop.sock_connect(connection, path)
                 if peer(connection) != (uid if peer_uid is None else peer_uid):
+                    GATEWAY_VIOLATIONS.count("peer_uid")
                     raise NotOurSocket("Another process answers at the gateway's socket; restart the session.")
                 return connection
             except (FileNotFoundError, ConnectionRefusedError):

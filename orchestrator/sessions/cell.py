@@ -14,6 +14,7 @@ from orchestrator.kernel.connection import Heard, KernelConnection, Lost
 from orchestrator.kernel.messages import Failure, Message, Reply, State
 from orchestrator.kernel.outputs import Outputs
 from orchestrator.limits import DISK_WATCH_S, IDLE_AFTER_REPLY_S, INTERRUPT_GRACE_S
+from orchestrator.metrics import CELLS, LIMITS_HIT
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.spill import SpillFiles
 from orchestrator.store.records import CellRecord
@@ -228,6 +229,7 @@ class CellRun:
         for sentence in await self._spill.finish():
             self._say(sentence)
         outputs = self._outputs.finish()
+        self._count(status, out_of_memory=out_of_memory)
         after = await asyncio.to_thread(self._folder.snapshot)
         reply = self._progress.reply
         return replace(
@@ -239,6 +241,18 @@ class CellRun:
             truncated=self._outputs.truncated,
             files=changes(before, after),
         )
+
+    def _count(self, status: str, *, out_of_memory: bool) -> None:
+        CELLS.count(status)
+        limits = {
+            "time": self._progress.timed_out,
+            "memory": out_of_memory,
+            "disk": self._progress.disk_full,
+            "output": self._outputs.truncated,
+        }
+        for limit, hit in limits.items():
+            if hit:
+                LIMITS_HIT.count(limit)
 
 
 def changes(before: dict[str, FoundFile], after: dict[str, FoundFile]) -> list[dict[str, Any]]:

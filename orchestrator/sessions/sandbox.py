@@ -9,6 +9,7 @@ from orchestrator.config import Profile
 from orchestrator.errors import SandboxUnavailable, SessionNotFound
 from orchestrator.kernel.connection import KernelConnection, Lost
 from orchestrator.limits import INTERRUPT_GRACE_S, KERNEL_DEATH_POLL_S, SANDBOX_ADOPT_S, SANDBOX_START_S
+from orchestrator.sessions.network import SessionNetwork
 from orchestrator.spawner.requests import Created
 from orchestrator.spawner_client import SpawnerClient
 from orchestrator.store.records import SessionRecord
@@ -28,6 +29,7 @@ class SessionSandbox:
         profile_name: str,
         profile: Profile,
         folder: SessionFolder,
+        network: SessionNetwork,
         spawner: SpawnerClient,
         store: SessionStore,
     ) -> None:
@@ -35,12 +37,14 @@ class SessionSandbox:
         self._profile_name = profile_name
         self._peer_uid = profile.peer_uid(record.uid)
         self._folder = folder
+        self._network = network
         self._spawner = spawner
         self._store = store
         self._lock = asyncio.Lock()
         self._connection: KernelConnection | None = None
         self._token_is_fresh = False
         self._seen_oom_kills = 0
+        self._short_of_memory_again = False
         self.may_run = False
         self.starting = False
         self.deleted = False
@@ -103,10 +107,12 @@ class SessionSandbox:
         """See to it that a cell whose connection broke does not go on unseen: interrupt it, or replace its sandbox."""
         async with self._lock:
             await self._disconnect(lost.reason)
-            if lost.gateway_lives and not lost.variables_kept:
+            # What eats the memory may outlive the kernel: files in /tmp, processes. A second time, it all goes.
+            afresh = self._short_of_memory_again or not lost.gateway_lives
+            if not (afresh or lost.variables_kept):
                 return  # its kernel is dead, and the gateway starts another
             try:
-                connection = await self._adopt() if lost.gateway_lives else None
+                connection = None if afresh else await self._adopt()
                 if connection is not None:
                     self._connection = connection
                     await connection.interrupt()
@@ -134,6 +140,7 @@ class SessionSandbox:
             except SandboxUnavailable:
                 return False
             if found.oom_kills > self._seen_oom_kills:
+                self._short_of_memory_again = self._seen_oom_kills > 0
                 self._seen_oom_kills = found.oom_kills
                 return True
             await asyncio.sleep(KERNEL_DEATH_POLL_S / _OOM_POLLS)
@@ -143,6 +150,7 @@ class SessionSandbox:
         """Let go of the connection; the container goes on for the next orchestrator to adopt."""
         async with self._lock:
             await self._disconnect("Glovebox is shutting down.")
+            await self._network.close()
 
     async def _adopt(self) -> KernelConnection | None:
         """Connect to a container that runs already, or return None when there is none that answers."""
@@ -151,6 +159,7 @@ class SessionSandbox:
         try:
             found = await self._spawner.inspect(self._record.id)
             if found.running:
+                await self._network.open()
                 return await self._connect(SANDBOX_ADOPT_S)
         except SandboxUnavailable as error:
             log.warning("sandbox not adopted", session=self._record.id, reason=error.detail)
@@ -162,7 +171,9 @@ class SessionSandbox:
             self._record = await self._store.renew_gateway(self._record)
         self._token_is_fresh = False
         self._seen_oom_kills = 0
+        self._short_of_memory_again = False
         await asyncio.to_thread(self._prepare_folder)
+        await self._network.open()
         self.may_run = True  # from here on, whatever happens to the one who waits for it
         created = await self._create()
         if not created.new:
@@ -193,6 +204,7 @@ class SessionSandbox:
         await self._disconnect(reason)
         await self._spawner.stop(self._record.id)
         self.may_run = False
+        await self._network.close()
 
     async def _disconnect(self, reason: str) -> None:
         if self._connection is not None:

@@ -1,14 +1,17 @@
 """All sessions: making, finding, deleting them, and keeping what runs in step with what is stored."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import structlog
 
 from orchestrator.config import Config
 from orchestrator.errors import BadRequest, SandboxUnavailable, SessionNotFound
+from orchestrator.sessions.network import Networks
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.session import LiveSession
+from orchestrator.sessions.state import SessionState
 from orchestrator.spawner_client import SpawnerClient
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.records import SessionRecord
@@ -24,9 +27,16 @@ class Sessions:
     """The session service. Owners are checked here: another owner's session does not exist."""
 
     def __init__(
-        self, config: Config, data: Path, store: SessionStore, conversation: ConversationStore, spawner: SpawnerClient
+        self,
+        config: Config,
+        data: Path,
+        store: SessionStore,
+        conversation: ConversationStore,
+        spawner: SpawnerClient,
+        networks: Networks,
     ) -> None:
         self._config = config
+        self._networks = networks
         self._data = data
         self._store = store
         self._conversation = conversation
@@ -87,6 +97,13 @@ class Sessions:
         records = await self._store.list(owner)
         return [(record, self.live(record)) for record in records if record.id not in self._deleted]
 
+    async def count_by_state(self) -> dict[str, int]:
+        """Return how many sessions of all owners are in each state."""
+        counted = Counter({state.value: 0 for state in SessionState})
+        counted.update(session.state for session in self._live.values())
+        counted[SessionState.ASLEEP] += len(await self._store.all_ids() - self._live.keys())
+        return dict(counted)
+
     async def rename(self, record: SessionRecord, name: str) -> None:
         """Give a session another name."""
         await self._store.rename(record.id, name)
@@ -144,7 +161,8 @@ class Sessions:
             name = record.profile if record.profile in self._config.profiles else self._config.default_profile
             profile = self._config.profiles[name]
             folder = SessionFolder(self._data / "sessions" / record.id, record.uid, profile.disk_mb * 2**20)
-            sandbox = SessionSandbox(record, name, profile, folder, self._spawner, self._store)
+            network = self._networks.of(record, profile, folder.root)
+            sandbox = SessionSandbox(record, name, profile, folder, network, self._spawner, self._store)
             sandbox.may_run = record.id in self._running_at_start
             session = self._live[record.id] = LiveSession(record.id, profile, folder, sandbox, self._conversation)
         return session

@@ -43,6 +43,10 @@ class Database:
         """Run one statement in a transaction of its own."""
         await self.transact(lambda connection: connection.execute(statement, values))
 
+    async def run_many(self, statement: Executable, rows: list[dict[str, Any]]) -> None:
+        """Run one statement for each row, all or none."""
+        await self.transact(lambda connection: connection.execute(statement, rows))
+
     def _transact(self, work: Callable[[Connection], _Result]) -> _Result:
         with self._engine.begin() as connection:
             return work(connection)

@@ -1,6 +1,19 @@
 """The tables. A change here needs a migration in `migrations/versions`."""
 
-from sqlalchemy import JSON, Boolean, Column, DateTime, Float, ForeignKey, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 # Names for constraints, so that migrations can speak of them.
 metadata = MetaData(
@@ -25,6 +38,8 @@ sessions = Table(
     Column("kernel_id", String(36), nullable=False),
     Column("created_at", DateTime, nullable=False),
     Column("last_active_at", DateTime, nullable=False),
+    Column("egress_bytes_up", BigInteger, nullable=False, server_default="0"),
+    Column("egress_bytes_down", BigInteger, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 
@@ -60,4 +75,19 @@ cells = Table(
     Column("duration_s", Float, nullable=False),
     Column("truncated", Boolean, nullable=False),
     Column("files", JSON, nullable=False),
+)
+
+# Append-only: the migration that makes it has triggers refuse anything else. It outlives the sessions it speaks of.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", DateTime, nullable=False),
+    Column("user", String(100), nullable=False),
+    Column("session_id", String(64), index=True),
+    Column("action", String(40), nullable=False),
+    Column("decision", String(20), nullable=False),
+    Column("subject", String(300), nullable=False),
+    Column("detail", String(500), nullable=False),
+    sqlite_autoincrement=True,
 )

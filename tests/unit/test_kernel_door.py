@@ -89,6 +89,19 @@ async def test_the_depth_of_the_folder_does_not_matter(tmp_path: Path) -> None:
     await listener.close()
 
 
+@needs_root
+async def test_a_socket_that_gvisor_has_made_but_not_yet_given_away_is_waited_for(run: Path, gateway: Listener) -> None:
+    asyncio.get_running_loop().call_later(0.2, os.chown, run / "gw.sock", 200_001, 200_001)
+    assert await heard(await connect_to_gateway(run, 200_001, 5, peer_uid=UID)) == "gateway"
+
+
+@needs_root
+async def test_a_socket_that_stays_its_makers_is_never_connected_to(run: Path, gateway: Listener) -> None:
+    with pytest.raises(TimeoutError):
+        await connect_to_gateway(run, 200_001, 0.2, peer_uid=UID)
+    assert gateway.connections == 0
+
+
 def put_link(run: Path, canary: Path) -> None:
     (run / "gw.sock").symlink_to(canary)
 

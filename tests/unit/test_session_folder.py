@@ -17,6 +17,7 @@ import pytest
 from orchestrator.config import Config
 from orchestrator.errors import BadPath, DiskFull, FileMissing
 from orchestrator.limits import PATH_PARTS
+from orchestrator.sessions.network import Networks
 from orchestrator.sessions.service import Sessions
 from orchestrator.spawner_client import SpawnerClient
 from orchestrator.store.conversation import ConversationStore
@@ -395,7 +396,9 @@ async def test_what_a_crash_cut_off_is_swept_at_the_next_start(tmp_path: Path) -
     (tmp_path / "trash/half/d").mkdir(parents=True)
     (tmp_path / "sessions" / ("0" * 32) / "workspace").mkdir(parents=True)  # its row is gone already
     async with await asyncio.start_unix_server(answer, tmp_path / "spawner"):
-        await Sessions(Config(), tmp_path, store, conversation, SpawnerClient(tmp_path / "spawner")).open()
+        networks = Networks(Config(), None, store, tell=lambda _record: None)
+        spawner = SpawnerClient(tmp_path / "spawner")
+        await Sessions(Config(), tmp_path, store, conversation, spawner, networks).open()
     await database.close()
     assert incoming(folder) == os.listdir(tmp_path / "trash") == []
     assert os.listdir(tmp_path / "sessions") == [record.id]

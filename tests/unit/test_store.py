@@ -22,6 +22,7 @@ from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.tables import metadata
 
+LATEST = "0003"  # migration
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
@@ -89,7 +90,7 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     migrate(engine)
     migrate(engine)
     with engine.connect() as connection:
-        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").all() == [("0001",)]
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").all() == [(LATEST,)]
     engine.dispose()
 
 

@@ -1,0 +1,45 @@
+"""The append-only audit log."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+# They stop this service from ever rewriting its own log, by mistake or by an injected statement; whoever holds the file
+# can drop them. The last one is for INSERT OR REPLACE, which deletes without telling any trigger of deletions.
+# Each dialect has its own words: one that is missing here must fail, not go on without.
+_APPEND_ONLY = {
+    "sqlite": {
+        "audit_no_update": "BEFORE UPDATE ON audit",
+        "audit_no_delete": "BEFORE DELETE ON audit",
+        "audit_no_replace": "BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)",
+    },
+}
+
+
+def upgrade() -> None:
+    """Make the table and its triggers."""
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.Integer, autoincrement=True),
+        sa.Column("at", sa.DateTime, nullable=False),
+        sa.Column("user", sa.String(100), nullable=False),
+        sa.Column("session_id", sa.String(64)),
+        sa.Column("action", sa.String(40), nullable=False),
+        sa.Column("decision", sa.String(20), nullable=False),
+        sa.Column("subject", sa.String(300), nullable=False),
+        sa.Column("detail", sa.String(500), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_audit"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_audit_session_id", "audit", ["session_id"])
+    for name, when in _APPEND_ONLY[op.get_bind().dialect.name].items():
+        op.execute(f"CREATE TRIGGER {name} {when} BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END")
+
+
+def downgrade() -> None:
+    """Drop the table, and its triggers with it."""
+    op.drop_table("audit")

@@ -1,0 +1,268 @@
+"""Every route of the table × every role, tried against the real thing; a route that has no rule fails (THREATS U1, U2).
+
+To add a role: a row in ROLES. To add a route: a row in RULES that says who may use it.
+"""
+
+import http.client
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi.routing import iter_route_contexts
+from starlette.routing import Route, WebSocketRoute
+
+from orchestrator.app import make_app
+from orchestrator.config import Settings
+from tests.stack import ApiSession, Stack
+
+TOKEN = "a-long-random-token-for-this-test"
+OTHERS = "f" * 32  # a session of somebody else
+
+
+class For(Enum):
+    """Whom a route is for."""
+
+    ANYONE = auto()
+    USERS = auto()
+    OWNER = auto()  # of the session that its path names
+
+
+@dataclass(frozen=True)
+class Role:
+    """Who asks, and with which status each kind of route is refused to them; a kind that is not named is allowed."""
+
+    headers: dict[str, str]
+    refused: dict[For, int]
+    session: str | None = None  # asked for instead of one's own
+
+
+KNOWN = {"Authorization": f"Bearer {TOKEN}"}
+ROLES = {
+    "nobody": Role({}, {For.USERS: 401, For.OWNER: 401}),
+    "wrong token": Role({"Authorization": f"Bearer {TOKEN}x"}, {For.USERS: 401, For.OWNER: 401}),
+    "token in the wrong place": Role(
+        {"Cookie": f"token={TOKEN}", "X-Api-Key": TOKEN}, {For.USERS: 401, For.OWNER: 401}
+    ),
+    "owner": Role(KNOWN, {}),
+    "another user": Role(KNOWN, {For.OWNER: 404}, OTHERS),
+    "another user, of a session that is none": Role(KNOWN, {For.OWNER: 404}, "0" * 32),
+}
+
+RULES = {
+    "GET /healthz": For.ANYONE,
+    "GET /readyz": For.ANYONE,
+    "GET /metrics": For.USERS,
+    "GET /openapi.json": For.USERS,
+    "HEAD /openapi.json": For.USERS,
+    "GET /v1/me": For.USERS,
+    "GET /v1/models": For.USERS,
+    "GET /v1/profiles": For.USERS,
+    "GET /v1/sessions": For.USERS,
+    "POST /v1/sessions": For.USERS,
+    "GET /v1/sessions/{session_id}": For.OWNER,
+    "PATCH /v1/sessions/{session_id}": For.OWNER,
+    "DELETE /v1/sessions/{session_id}": For.OWNER,
+    "POST /v1/sessions/{session_id}/executions": For.OWNER,
+    "POST /v1/sessions/{session_id}/interrupt": For.OWNER,
+    "POST /v1/sessions/{session_id}/restart": For.OWNER,
+    "POST /v1/sessions/{session_id}/stop": For.OWNER,
+    "GET /v1/sessions/{session_id}/files": For.OWNER,
+    "GET /v1/sessions/{session_id}/files/{path:any_text}": For.OWNER,
+    "PUT /v1/sessions/{session_id}/files/{path:any_text}": For.OWNER,
+    "DELETE /v1/sessions/{session_id}/files/{path:any_text}": For.OWNER,
+    "GET /v1/sessions/{session_id}/messages": For.OWNER,
+    "POST /v1/sessions/{session_id}/messages": For.OWNER,
+    "GET /v1/sessions/{session_id}/events": For.OWNER,
+    "GET /v1/sessions/{session_id}/export": For.OWNER,
+}
+BODIES: dict[str, Any] = {
+    "PATCH /v1/sessions/{session_id}": {"name": "another"},
+    "POST /v1/sessions/{session_id}/executions": {"code": "1"},
+    "POST /v1/sessions/{session_id}/messages": {"content": "hello"},
+}
+
+
+def routes() -> set[str]:
+    """Return all routes of the app as `METHOD path`; one of a kind that is unknown here is an error."""
+    found = set()
+    for context in iter_route_contexts(make_app(Settings.load({})).routes):
+        match context.original_route:
+            case WebSocketRoute():
+                found.add(f"WEBSOCKET {context.path}")
+            case Route():
+                found |= {f"{method} {context.path}" for method in context.methods or ["ANY"]}
+            case other:
+                raise AssertionError(f"a route of a kind that this test cannot try: {other}")
+    return found
+
+
+def named(path: str, session_id: str) -> str:
+    """Return a route's path with names in it."""
+    return path.replace("{session_id}", session_id).replace("{path:any_text}", "a.txt")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack with a token and a session of somebody else; with one runtime, since no sandbox matters."""
+    running = Stack(tmp_path_factory.mktemp("stack"), environ={"GLOVEBOX_TOKEN": TOKEN})
+    try:
+        running.start_spawner()
+        running.start_orchestrator()
+        database = sqlite3.connect(running.folder / "data" / "glovebox.sqlite")
+        with database:
+            database.execute(
+                "INSERT INTO sessions (id, owner, name, profile, token, kernel_id, created_at, last_active_at) VALUES "
+                "(?, 'somebody else', 'theirs', 'standard', 't', 'k', '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
+                (OTHERS,),
+            )
+        database.close()
+        yield running
+    finally:
+        running.stop()
+    assert running.containers() == []
+
+
+@pytest.fixture(scope="module")
+def client(stack: Stack) -> Iterator[httpx2.Client]:
+    with stack.client(headers=KNOWN) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def asking(stack: Stack) -> Iterator[httpx2.Client]:
+    with stack.client() as made:
+        yield made
+
+
+def theirs(stack: Stack) -> Any:
+    """Return all that is known of somebody else's session."""
+    database = sqlite3.connect(f"file:{stack.folder}/data/glovebox.sqlite?mode=ro", uri=True)
+    row = database.execute("SELECT * FROM sessions WHERE id = ?", (OTHERS,)).fetchone()
+    database.close()
+    assert row is not None, "it is gone, so nothing more can be tried"
+    return row, (stack.folder / "data" / "sessions" / OTHERS).exists()
+
+
+def test_every_route_has_a_rule_and_every_rule_a_route() -> None:
+    assert routes() == RULES.keys()
+
+
+@pytest.mark.parametrize("route", RULES)
+def test_a_route_is_open_to_whom_it_is_for(
+    stack: Stack, client: httpx2.Client, asking: httpx2.Client, route: str
+) -> None:
+    rule = RULES[route]
+    method, path = route.split(" ", 1)
+    session = ApiSession(client)
+    session.put("a.txt", b"mine")
+    before = theirs(stack)
+    for name, role in sorted(ROLES.items(), key=lambda item: rule not in item[1].refused):  # the owner may delete it
+        target = named(path, role.session or session.id)
+        answer = asking.request(method, target, json=BODIES.get(route), headers=role.headers)
+        if (status := role.refused.get(rule)) is not None:
+            assert (name, answer.status_code) == (name, status)
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert session.id not in answer.text and b"mine" not in answer.content
+            assert session.files() == {"a.txt": 4}
+        else:
+            # Not every profile of this stack can be used, so it is alive, but not ready.
+            fine = answer.status_code < 400 or (route, answer.json()["code"]) == ("GET /readyz", "not_ready")
+            assert fine, (name, answer.text)
+    assert theirs(stack) == before
+    client.delete(session.path)
+
+
+ODD = {
+    "as it is": lambda path: path,
+    "two slashes": lambda path: "/" + path,
+    "slashes everywhere": lambda path: path.replace("/", "//"),
+    "a slash behind": lambda path: path + "/",
+    "a dot": lambda path: "/." + path,
+    "an encoded dot": lambda path: "/%2e" + path,
+    "up and down": lambda path: "/v1/.." + path,
+    "up and down, encoded": lambda path: "/v1/%2e%2e" + path,
+    "past an open route": lambda path: "/healthz/.." + path,
+    "past an open route, encoded": lambda path: "/healthz/%2e%2e" + path,
+    "past an open route, all encoded": lambda path: "/healthz%2f..%2f" + path[1:],
+    "behind an open route": lambda path: "/healthz" + path,
+    "a parameter of an open route": lambda path: "/healthz;" + path,
+    "a query of an open route": lambda path: f"{path}?/healthz",
+    "a fragment of an open route": lambda path: f"{path}#/healthz",
+    "upper case": str.upper,
+    "every letter encoded": lambda path: "".join(f"%{ord(c):02x}" if c.isalnum() else c for c in path),
+    "encoded twice": lambda path: path.replace("/", "%252f"),
+    "encoded slashes": lambda path: path[0] + path[1:].replace("/", "%2f"),
+    "backslashes": lambda path: path.replace("/", "\\"),
+    "an ending": lambda path: path + ".json",
+    "a semicolon": lambda path: path + ";a=1",
+    "a zero byte": lambda path: path + "%00",
+    "a line break": lambda path: path + "%0d%0a",
+    "overlong UTF-8": lambda path: path.replace("/", "%c0%af"),
+    "a whole address": lambda path: f"http://localhost{path}",
+    "no slash": lambda path: path[1:],
+}
+OPEN = {named(route.split(" ")[1], OTHERS) for route, rule in RULES.items() if rule is For.ANYONE}
+PROXIES = ("X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Uri", "X-Forwarded-Prefix")
+BEHIND_A_PROXY = dict.fromkeys(PROXIES, "/healthz") | {"X-HTTP-Method-Override": "GET"}
+
+
+def statuses(stack: Stack, method: str, targets: list[str], headers: dict[str, str]) -> dict[str, int]:
+    """Ask for targets as they are, which no ordinary client would, and return the status of each."""
+    connection = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=30)
+    connection._validate_path = lambda url: None  # type: ignore[attr-defined]
+    found = {}
+    for target in targets:
+        connection.putrequest(method, target)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.putheader("Content-Length", "0")
+        connection.endheaders()
+        answer = connection.getresponse()
+        answer.read()
+        found[target] = answer.status
+        if answer.will_close:
+            connection.close()
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize("oddity", ODD)
+def test_no_way_of_writing_a_path_gets_around_the_token(stack: Stack, client: httpx2.Client, oddity: str) -> None:
+    session = ApiSession(client)
+    closed = {path for path in (route.split(" ")[1] for route in RULES) if path not in OPEN}
+    targets = [ODD[oddity](named(path, session.id)) for path in sorted(closed)]
+    for method in ("GET", "POST", "DELETE", "HEAD", "OPTIONS", "get"):
+        for headers in ({}, ROLES["wrong token"].headers | BEHIND_A_PROXY):
+            found = statuses(stack, method, targets, headers)
+            # 400: the server that parses requests took it for none.
+            assert set(found.values()) <= {400, 401}, found
+    assert client.get(session.path).status_code == 200
+    client.delete(session.path)
+
+
+@pytest.mark.parametrize("oddity", ODD)
+def test_no_way_of_writing_a_path_leads_to_somebody_elses_session(stack: Stack, oddity: str) -> None:
+    before = theirs(stack)
+    paths = {route.split(" ")[1] for route, rule in RULES.items() if rule is For.OWNER}
+    targets = [ODD[oddity](named(path, OTHERS)) for path in sorted(paths)]
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        found = statuses(stack, method, targets, KNOWN)
+        assert all(300 <= status < 500 for status in found.values()), found
+    assert theirs(stack) == before
+
+
+@pytest.mark.parametrize("role", [name for name, role in ROLES.items() if role.refused])
+def test_no_route_is_opened_by_asking_for_a_websocket(stack: Stack, role: str) -> None:
+    headers = ROLES[role].headers | {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    targets = sorted({named(route.split(" ")[1], OTHERS) for route in RULES} | {"/v1/socket", "//v1/me"})
+    found = statuses(stack, "GET", targets, headers)
+    assert all(status >= 400 for status in found.values()), found
