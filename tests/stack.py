@@ -21,12 +21,14 @@ STANDARD = {"cpus": 2, "memory_mb": 1024, "pids": 256, "disk_mb": 4096, "cell_ti
 PROFILES: dict[str, Any] = {
     "standard": STANDARD,
     "tight": {**STANDARD, "memory_mb": 320, "disk_mb": 32, "tmp_mb": 32},
+    "cramped": {**STANDARD, "memory_mb": 320, "tmp_mb": 300, "cell_timeout_s": 300},  # /tmp can fill all memory
+    "patient": {**STANDARD, "cell_timeout_s": 300},
     "sleepy": {**STANDARD, "idle_s": 2},
     "no-image": {**STANDARD, "image": "glovebox-no-such-image:latest"},
     "no-runtime": {**STANDARD, "runtime": "no-such-runtime"},
 }
 RUNTIMES = os.environ.get("GLOVEBOX_TEST_RUNTIMES", "runc,runsc").split(",")
-_START_S = 30
+_START_S = 120  # on a machine that does much else at the same time
 
 
 def profiles(runtime: str) -> dict[str, Any]:
@@ -117,7 +119,13 @@ class Stack:
 @contextlib.contextmanager
 def running_stack(folder: Path, runtime: str = "runc") -> Iterator[Stack]:
     """Run a stack, and make sure that nothing of it is left."""
-    stack = Stack(folder, runtime=runtime)
+    with stopping_stack(Stack(folder, runtime=runtime)) as stack:
+        yield stack
+
+
+@contextlib.contextmanager
+def stopping_stack(stack: Stack) -> Iterator[Stack]:
+    """Run this stack, and make sure that nothing of it is left."""
     try:
         stack.start_spawner()
         stack.start_orchestrator()

@@ -12,24 +12,39 @@ from orchestrator.spawner.seccomp import seccomp_profile
 HOME = "/home/sandbox"
 WORKSPACE = "/mnt/data"
 RUN = "/run/glovebox"
+EGRESS = "/run/egress"
 
-# The engine's own list, and what else tells about the host (THREATS S14).
+# The engine's own list, and what else tells about the host and what others do on it (THREATS S14).
 MASKED_PATHS = [
     "/proc/acpi",
     "/proc/asound",
+    "/proc/bus",
     "/proc/cmdline",
+    "/proc/diskstats",
+    "/proc/fs",
     "/proc/interrupts",
+    "/proc/irq",
+    "/proc/kallsyms",
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
+    "/proc/locks",
+    "/proc/partitions",
+    "/proc/pressure",
     "/proc/sched_debug",
     "/proc/scsi",
+    "/proc/softirqs",
     "/proc/timer_list",
     "/proc/timer_stats",
     "/sys/class/dmi",
     "/sys/devices/virtual/dmi",
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
+    "/sys/fs/btrfs",
+    "/sys/fs/ext4",
+    "/sys/fs/xfs",
+    "/sys/kernel/vmcoreinfo",
+    "/sys/module",
 ]
 
 
@@ -39,10 +54,15 @@ class DataOnVolume:
 
     volume: str
 
-    def mount(self, subfolder: str, target: str) -> dict[str, Any]:
+    def mount(self, subfolder: str, target: str, *, read_only: bool = False) -> dict[str, Any]:
         """Return the mount of one folder; the engine resolves the subpath without leaving the volume."""
-        options = {"Subpath": subfolder, "NoCopy": True}
-        return {"Type": "volume", "Source": self.volume, "Target": target, "VolumeOptions": options}
+        return {
+            "Type": "volume",
+            "Source": self.volume,
+            "Target": target,
+            "ReadOnly": read_only,
+            "VolumeOptions": {"Subpath": subfolder, "NoCopy": True},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +71,15 @@ class DataInFolder:
 
     folder: str
 
-    def mount(self, subfolder: str, target: str) -> dict[str, Any]:
+    def mount(self, subfolder: str, target: str, *, read_only: bool = False) -> dict[str, Any]:
         """Return the mount of one folder."""
-        options = {"Propagation": "rprivate", "NonRecursive": True}
-        return {"Type": "bind", "Source": f"{self.folder}/{subfolder}", "Target": target, "BindOptions": options}
+        return {
+            "Type": "bind",
+            "Source": f"{self.folder}/{subfolder}",
+            "Target": target,
+            "ReadOnly": read_only,
+            "BindOptions": {"Propagation": "rprivate", "NonRecursive": True},
+        }
 
 
 Data = DataOnVolume | DataInFolder
@@ -67,6 +92,10 @@ def container_settings(request: Create, profile: Profile, data: Data, labels: di
     session = f"sessions/{request.session_id}"
     memory = profile.memory_mb * MIB
     inodes = profile.memory_mb * 16  # tmpfs inodes are kernel memory; a file each 64 KiB is plenty
+    mounts = [data.mount(f"{session}/workspace", WORKSPACE), data.mount(f"{session}/run", RUN)]
+    if profile.network != "none":
+        # A folder of the orchestrator's: the sandbox may connect to the proxy's socket in it, and not replace it.
+        mounts.append(data.mount(f"{session}/egress", EGRESS, read_only=True))
     return {
         "Image": profile.image,
         "User": owner,
@@ -108,6 +137,12 @@ def container_settings(request: Create, profile: Profile, data: Data, labels: di
                 {"Name": "nofile", "Soft": 4096, "Hard": 4096},
                 {"Name": "nproc", "Soft": profile.pids, "Hard": profile.pids},
                 {"Name": "fsize", "Soft": profile.disk_mb * MIB, "Hard": profile.disk_mb * MIB},
+                # What the engine itself was started with would be handed on otherwise, whatever that is.
+                {"Name": "memlock", "Soft": 8 * MIB, "Hard": 8 * MIB},
+                {"Name": "msgqueue", "Soft": 0, "Hard": 0},
+                {"Name": "nice", "Soft": 0, "Hard": 0},
+                {"Name": "rtprio", "Soft": 0, "Hard": 0},
+                {"Name": "sigpending", "Soft": 4096, "Hard": 4096},
             ],
             "Tmpfs": {
                 "/tmp": f"rw,noexec,nosuid,nodev,size={profile.tmp_mb}m,nr_inodes={inodes},mode=1777",
@@ -116,8 +151,8 @@ def container_settings(request: Create, profile: Profile, data: Data, labels: di
                     f"uid={request.uid},gid={request.uid}"
                 ),
             },
-            "Mounts": [data.mount(f"{session}/workspace", WORKSPACE), data.mount(f"{session}/run", RUN)],
+            "Mounts": mounts,
             "MaskedPaths": MASKED_PATHS,
-            "ReadonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+            "ReadonlyPaths": ["/proc/sys", "/proc/sysrq-trigger"],
         },
     }

@@ -9,6 +9,7 @@ import pytest
 
 from tests.stack import ApiSession, MakeSession, Stack
 
+pytestmark = pytest.mark.any_runtime
 NOBODY = "0" * 32
 
 

@@ -40,6 +40,7 @@ def test_a_regression_fails_once_is_repaired_and_leaves_a_picture_and_a_file(ses
     assert events[-1] | {"id": 0} == {"id": 0, "type": "turn_finished", "status": "done", "problem": None}
 
 
+@pytest.mark.any_runtime
 def test_the_exported_notebook_is_valid_and_runs_again_to_the_same_outputs(session: ApiSession) -> None:
     session.put("breast_cancer.csv", table(session))
     list(session.say("Fit a linear regression and plot it", attachments=["breast_cancer.csv"]))
@@ -91,6 +92,8 @@ def test_the_model_reads_a_traceback_without_colours_and_a_note_for_each_picture
     assert "[picture: image/png" in text
 
 
+@pytest.mark.any_runtime
+@pytest.mark.any_runtime
 @pytest.mark.parametrize(
     ("prompt", "reason"),
     [
@@ -133,12 +136,14 @@ def test_a_turn_that_fails_says_why_and_the_next_one_works(session: ApiSession, 
     assert list(session.say("hello"))[-1]["status"] == "done"
 
 
+@pytest.mark.any_runtime
 def test_a_reply_that_breaks_off_is_kept_and_said(session: ApiSession) -> None:
     events = list(session.say("demo:cut"))
     assert by_type(events, "notice")[0]["code"] == "reply_cut"
     assert session.client.get(f"{session.path}/messages").json()[1]["parts"][0]["text"]
 
 
+@pytest.mark.any_runtime
 def test_stop_in_the_text_ends_the_turn_and_keeps_what_was_said(session: ApiSession, stack: Stack) -> None:
     words = 0
     last: dict[str, object] = {}
@@ -167,6 +172,7 @@ def test_stop_in_a_cell_interrupts_it_and_keeps_the_variables(session: ApiSessio
     assert session.printed("print(x)") == "7\n"
 
 
+@pytest.mark.any_runtime
 def test_a_second_message_while_a_turn_runs_is_refused_and_changes_nothing(session: ApiSession, stack: Stack) -> None:
     with stack.client() as other:
         for event in session.say("demo:slow"):
@@ -204,6 +210,7 @@ def test_a_turn_goes_on_when_its_watcher_leaves_and_is_taken_up_from_any_point(
     assert session.client.get(f"{session.path}/events").status_code == 204
 
 
+@pytest.mark.any_runtime
 def test_a_number_of_an_earlier_turn_gives_the_whole_of_this_one(session: ApiSession, stack: Stack) -> None:
     with stack.client() as other:
         for event in session.say("demo:slow"):
@@ -214,6 +221,7 @@ def test_a_number_of_an_earlier_turn_gives_the_whole_of_this_one(session: ApiSes
         other.post(f"{session.path}/stop")
 
 
+@pytest.mark.any_runtime
 def test_a_missing_attachment_is_refused_before_anything_is_stored(session: ApiSession) -> None:
     answer = session.client.post(f"{session.path}/messages", json={"content": "look", "attachments": ["no.csv"]})
     assert (answer.status_code, answer.json()["code"]) == (422, "attachment_missing")
@@ -238,6 +246,7 @@ def test_a_model_without_a_key_and_an_unknown_one_are_told(tmp_path: Path) -> No
         stack.stop()
 
 
+@pytest.mark.any_runtime
 def test_no_sandbox_for_a_turn_is_told_and_the_conversation_is_not_stuck(client: httpx2.Client) -> None:
     session = ApiSession(client, profile="no-image")
     events = list(session.say("demo:run 1+1"))

@@ -25,6 +25,7 @@ def test_a_file_goes_up_and_comes_down_and_the_kernel_may_change_it(session: Api
     assert (listed["path"], listed["size"], listed["mime_type"]) == ("data/a.csv", 12, "text/csv")
 
 
+@pytest.mark.any_runtime
 def test_put_says_whether_it_made_or_replaced(session: ApiSession) -> None:
     url = f"{session.path}/files/a.txt"
     assert session.client.put(url, content=b"1").status_code == 201
@@ -34,6 +35,7 @@ def test_put_says_whether_it_made_or_replaced(session: ApiSession) -> None:
     assert session.client.get(url).json()["code"] == "file_not_found"
 
 
+@pytest.mark.any_runtime
 @pytest.mark.parametrize(
     ("header", "status", "content"),
     [
@@ -64,6 +66,7 @@ def test_odd_names_are_data(session: ApiSession, name: str) -> None:
     assert session.printed(f"import os; print(os.listdir() == [{name!r}])") == "True\n"
 
 
+@pytest.mark.any_runtime
 @pytest.mark.parametrize("name", ["../a", "a/../../b", "/etc/passwd", "a\nb", "a\x00b", ".bashrc", "a//b", "x" * 300])
 def test_names_that_cannot_be_are_refused_with_a_code(session: ApiSession, name: str) -> None:
     answer = session.client.put(f"{session.path}/files/{quote(name, safe='')}", content=b"x")
@@ -71,6 +74,7 @@ def test_names_that_cannot_be_are_refused_with_a_code(session: ApiSession, name:
     assert session.files() == {}
 
 
+@pytest.mark.any_runtime
 def test_an_upload_that_breaks_off_leaves_nothing(session: ApiSession, stack: Stack) -> None:
     session.put("a.bin", b"whole")
     with socket.create_connection(("127.0.0.1", stack.port)) as line:
@@ -82,6 +86,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(session: ApiSession, stack: St
     assert session.client.get(f"{session.path}/files/a.bin").content == b"whole"
 
 
+@pytest.mark.any_runtime
 def test_the_profiles_disk_limit_holds_for_uploads(make_session: MakeSession) -> None:
     session = make_session(profile="tight")
     said = session.client.put(f"{session.path}/files/a.bin", content=b"x" * (40 * MIB))
@@ -97,6 +102,7 @@ def test_the_profiles_disk_limit_holds_for_uploads(make_session: MakeSession) ->
     session.put("fits.bin", b"x" * (20 * MIB))
 
 
+@pytest.mark.any_runtime
 def test_a_gibibyte_goes_up_and_comes_down_byte_for_byte(session: ApiSession) -> None:
     block = os.urandom(MIB)
     sent, received = hashlib.sha256(), hashlib.sha256()

@@ -1,5 +1,6 @@
 """One process can be killed at any instant and nothing is lost."""
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.engine import docker
-from tests.stack import ApiSession, Stack, running_stack, wait_for
+from tests.stack import ApiSession, Stack, running_stack, stopping_stack, wait_for
 
 
 @pytest.fixture
-def own_stack(tmp_path: Path) -> Iterator[Stack]:
+def own_stack(tmp_path: Path, runtime: str) -> Iterator[Stack]:
     """A stack for one test, which kills parts of it."""
-    with running_stack(tmp_path) as stack:
+    with running_stack(tmp_path, runtime) as stack:
         yield stack
 
 
@@ -31,6 +32,7 @@ def test_a_killed_orchestrator_adopts_the_running_kernel_with_its_variables(own_
         assert len(client.get(f"{session.path}/messages").json()) == 2
 
 
+@pytest.mark.any_runtime
 def test_a_turn_that_a_crash_cut_off_is_marked_and_the_session_goes_on(own_stack: Stack) -> None:
     with own_stack.client() as client:
         session = ApiSession(client)
@@ -53,6 +55,7 @@ def test_a_killed_container_is_made_again_with_the_files_in_place(own_stack: Sta
         assert session.printed("print(open('a.txt').read())") == "a\n"
 
 
+@pytest.mark.any_runtime
 def test_containers_that_nobody_owns_are_removed_at_start(own_stack: Stack) -> None:
     with own_stack.client() as client:
         session = ApiSession(client)
@@ -67,6 +70,7 @@ def test_containers_that_nobody_owns_are_removed_at_start(own_stack: Stack) -> N
     assert own_stack.containers() == [own_stack.container_of(session.id)]
 
 
+@pytest.mark.any_runtime
 def test_an_upload_that_a_crash_cut_off_leaves_no_half_file(own_stack: Stack) -> None:
     with own_stack.client() as client:
         session = ApiSession(client)
@@ -93,3 +97,42 @@ def test_a_cell_that_a_crash_cut_off_is_still_shown_and_exported(own_stack: Stac
         (cell,) = [part for part in client.get(f"{session.path}/messages").json()[1]["parts"] if part["type"] == "cell"]
         assert (cell["status"], cell["code"].startswith("import time")) == ("sandbox_lost", True)
         assert "time.sleep(60)" in client.get(f"{session.path}/export").text
+
+
+@pytest.mark.any_runtime
+def test_an_engine_that_goes_away_in_the_middle_is_an_error_and_nothing_runs_elsewhere(tmp_path: Path) -> None:
+    """Others fell back to running the code in their own process."""
+    way = tmp_path / "engine.sock"
+    way.symlink_to("/var/run/docker.sock")
+    with stopping_stack(Stack(tmp_path, environ={"DOCKER_HOST": f"unix://{way}"})) as stack, stack.client() as client:
+        session = ApiSession(client)
+        session.run("open('a.txt', 'w').write('a')")
+        way.unlink()
+        docker("rm", "-f", stack.container_of(session.id))
+        answer = client.post(f"{session.path}/executions", json={"code": "open('ran.txt', 'w').close()"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "engine_unavailable")
+        assert list(session.say("demo:run open('ran.txt', 'w').close()"))[-1]["problem"]["code"] == "engine_unavailable"
+        assert session.files() == {"a.txt": 1}
+        assert stack.containers() == []
+        way.symlink_to("/var/run/docker.sock")
+        assert session.printed("print(open('a.txt').read())") == "a\n"
+        session.delete()
+
+
+@pytest.mark.any_runtime
+def test_a_runtime_that_goes_away_in_the_middle_is_an_error_and_no_other_stands_in(own_stack: Stack) -> None:
+    with own_stack.client() as client:
+        session = ApiSession(client)
+        session.run("open('a.txt', 'w').write('a')")
+        docker("rm", "-f", own_stack.container_of(session.id))
+        own_stack.kill(own_stack.orchestrator)
+        own_stack.kill(own_stack.spawner)
+        config = json.loads(own_stack.config.read_text())
+        config["profiles"]["standard"]["runtime"] = "no-such-runtime"
+        own_stack.config.write_text(json.dumps(config))
+        own_stack.start_spawner()
+        own_stack.start_orchestrator()
+        answer = client.post(f"{session.path}/executions", json={"code": "open('ran.txt', 'w').close()"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "runtime_missing")
+        assert session.files() == {"a.txt": 1}
+        assert own_stack.containers() == []

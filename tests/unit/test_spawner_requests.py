@@ -173,6 +173,11 @@ def test_the_limits_are_those_of_the_profile() -> None:
         "nofile": (4096, 4096),
         "nproc": (99, 99),
         "fsize": (100 * MIB, 100 * MIB),
+        "memlock": (8 * MIB, 8 * MIB),
+        "msgqueue": (0, 0),
+        "nice": (0, 0),
+        "rtprio": (0, 0),
+        "sigpending": (4096, 4096),
     }
     assert set(host["Tmpfs"]) == {"/tmp", "/home/sandbox"}
     for options in host["Tmpfs"].values():
@@ -195,19 +200,36 @@ def test_the_environment_is_a_short_list_of_our_own(cpus: float, threads: int, m
     assert "canary" not in json.dumps(settings())
 
 
-def test_on_a_volume_only_the_two_folders_of_the_session_are_mounted() -> None:
-    options = [{"Subpath": f"sessions/{ID}/{name}", "NoCopy": True} for name in ("workspace", "run")]
-    assert settings(data=DataOnVolume("glovebox-data"))["HostConfig"]["Mounts"] == [
-        {"Type": "volume", "Source": "glovebox-data", "Target": "/mnt/data", "VolumeOptions": options[0]},
-        {"Type": "volume", "Source": "glovebox-data", "Target": "/run/glovebox", "VolumeOptions": options[1]},
+PLACES = {"workspace": "/mnt/data", "run": "/run/glovebox", "egress": "/run/egress"}
+
+
+@pytest.mark.parametrize(
+    ("network", "folders"),
+    [("none", ["workspace", "run"]), ("packages", list(PLACES)), ("allowlist", list(PLACES))],
+)
+def test_only_the_folders_of_the_session_are_mounted_and_the_way_out_read_only(
+    network: str, folders: list[str]
+) -> None:
+    profile = Profile(network=network)  # type: ignore[arg-type]
+    assert settings(profile, data=DataOnVolume("glovebox-data"))["HostConfig"]["Mounts"] == [
+        {
+            "Type": "volume",
+            "Source": "glovebox-data",
+            "Target": PLACES[name],
+            "ReadOnly": name == "egress",
+            "VolumeOptions": {"Subpath": f"sessions/{ID}/{name}", "NoCopy": True},
+        }
+        for name in folders
     ]
-
-
-def test_in_a_folder_only_the_two_folders_of_the_session_are_mounted() -> None:
-    options = {"Propagation": "rprivate", "NonRecursive": True}
-    assert settings(data=DataInFolder("/data"))["HostConfig"]["Mounts"] == [
-        {"Type": "bind", "Source": f"/data/sessions/{ID}/workspace", "Target": "/mnt/data", "BindOptions": options},
-        {"Type": "bind", "Source": f"/data/sessions/{ID}/run", "Target": "/run/glovebox", "BindOptions": options},
+    assert settings(profile, data=DataInFolder("/data"))["HostConfig"]["Mounts"] == [
+        {
+            "Type": "bind",
+            "Source": f"/data/sessions/{ID}/{name}",
+            "Target": PLACES[name],
+            "ReadOnly": name == "egress",
+            "BindOptions": {"Propagation": "rprivate", "NonRecursive": True},
+        }
+        for name in folders
     ]
 
 
