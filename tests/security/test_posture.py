@@ -1,9 +1,12 @@
-"""What a sandbox's container is, as the engine and the kernel tell it."""
+"""What a sandbox's container is, as the engine and the host's kernel tell it (THREATS S1, S2).
+
+`test_golden_posture.py` looks from inside. With gVisor the code's kernel is gVisor's: the code's own view of itself
+says less, and the filter of system calls is around gVisor.
+"""
 
 import json
+from pathlib import Path
 from typing import Any
-
-import pytest
 
 from orchestrator.spawner.seccomp import seccomp_profile
 from tests.engine import docker
@@ -56,19 +59,36 @@ def test_nothing_is_mounted_but_the_sessions_own_workspace_and_socket(stack: Sta
     assert unknown == set()
 
 
-def test_the_process_has_no_capability_no_way_to_gain_one_and_a_filter(session: ApiSession) -> None:
-    status = dict(
-        line.split(":\t", 1) for line in session.printed("print(open('/proc/self/status').read())").splitlines() if line
-    )
-    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
-        assert int(status[name], 16) == 0, name
-    assert status["NoNewPrivs"] == "1"
-    assert status["Seccomp"] == "2"
+def test_the_process_has_no_capability_no_way_to_gain_one_and_a_filter(session: ApiSession, runtime: str) -> None:
+    status = fields(session.printed("print(open('/proc/self/status').read())"))
+    shown = {name: value for name, value in status.items() if name.startswith("Cap")}
+    assert {"CapInh", "CapPrm", "CapEff", "CapBnd"} <= set(shown)
+    assert {int(value, 16) for value in shown.values()} == {0}
     assert status["Groups"].split() in ([], status["Gid"].split()[:1])
+    if runtime == "runc":
+        assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+
+
+def test_on_the_host_it_is_a_process_in_namespaces_of_its_own_behind_a_filter(
+    stack: Stack, session: ApiSession, runtime: str
+) -> None:
+    """With gVisor this process is gVisor's own, which stands between the code and the host."""
+    process = Path("/proc") / str(inspected(stack, session)["State"]["Pid"])
+    status = fields((process / "status").read_text())
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    own = {"ipc", "mnt", "net", "uts"} | ({"user"} if runtime == "runsc" else {"pid", "cgroup"})
+    shared = {name for name in own if (process / "ns" / name).readlink() == Path(f"/proc/self/ns/{name}").readlink()}
+    assert shared == set()
+    version = session.printed("print(open('/proc/version').read())")
+    assert (Path("/proc/version").read_text().strip() in version) is (runtime == "runc")
+
+
+def fields(status: str) -> dict[str, str]:
+    return dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
 
 
 def test_there_is_no_interface_but_loopback_and_no_way_out(session: ApiSession) -> None:
-    assert session.printed("import os; print(sorted(os.listdir('/sys/class/net')))") == "['lo']\n"
+    assert session.printed("import socket; print([name for _, name in socket.if_nameindex()])") == "['lo']\n"
     code = (
         "import socket\n"
         "for address in (('169.254.169.254', 80), ('172.17.0.1', 80), ('8.8.8.8', 53)):\n"
@@ -84,86 +104,13 @@ def test_there_is_no_interface_but_loopback_and_no_way_out(session: ApiSession) 
 
 def test_the_root_is_read_only_and_no_file_in_it_changes_who_runs_it(session: ApiSession) -> None:
     cell = session.run("open('/opt/x', 'w')")
-    assert cell["outputs"][-1]["ename"] == "OSError"
+    assert cell["outputs"][-1]["ename"] in ("OSError", "PermissionError")
     found = session.printed(
         "import subprocess; print(subprocess.getoutput('find / -xdev -perm /6000 -type f 2>/dev/null'))"
     )
     assert found.strip() == ""
 
 
-def test_no_secret_of_the_orchestrator_is_inside(stack: Stack, session: ApiSession) -> None:
-    environment = session.printed("import os; print(sorted(os.environ))")
-    assert "GLOVEBOX" not in environment
-    assert "OPENAI" not in environment
-    searched = session.printed(
-        "import glob\nfor path in glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/[0-9]*/cmdline'):\n"
-        "    try: print(open(path).read())\n    except OSError: pass"
-    )
-    assert str(stack.folder) not in searched
-    assert "API_KEY" not in searched
-
-
 def test_the_image_of_orchestrator_and_ui_is_not_root(stack: Stack) -> None:
     for image in ("glovebox-orchestrator", "glovebox-ui"):
         assert docker("image", "inspect", image, "--format", "{{.Config.User}}").split(":")[0] not in ("", "0", "root")
-
-
-@pytest.mark.parametrize(
-    ("call", "number"),
-    [
-        ("ptrace", 101),
-        ("mount", 165),
-        ("add_key", 248),
-        ("request_key", 249),
-        ("keyctl", 250),
-        ("mq_open", 240),
-        ("unshare", 272),
-        ("perf_event_open", 298),
-        ("name_to_handle_at", 303),
-        ("open_by_handle_at", 304),
-        ("setns", 308),
-        ("process_vm_readv", 310),
-        ("kcmp", 312),
-        ("bpf", 321),
-        ("userfaultfd", 323),
-        ("io_uring_setup", 425),
-        ("open_tree", 428),
-        ("pidfd_getfd", 438),
-        ("memfd_secret", 447),
-    ],
-)
-def test_a_system_call_that_python_does_not_need_is_refused(session: ApiSession, call: str, number: int) -> None:
-    """EPERM, not ENOSYS or EINVAL, which a kernel without the call would say of itself."""
-    libc = "import ctypes; libc = ctypes.CDLL(None, use_errno=True)"
-    code = f"{libc}; print(libc.syscall({number}, 0, 0, 0, 0, 0), ctypes.get_errno())"
-    assert session.printed(code) == "-1 1\n", call
-
-
-def test_namespaces_odd_socket_families_and_clone3_are_refused(session: ApiSession) -> None:
-    code = (
-        "import ctypes, socket\nlibc = ctypes.CDLL(None, use_errno=True)\n"
-        "print('clone', libc.syscall(56, 0x10000000, 0, 0, 0, 0), ctypes.get_errno())\n"
-        "print('clone3', libc.syscall(435, 0, 0), ctypes.get_errno())\n"
-        "print('lock_pi', libc.syscall(202, ctypes.byref(ctypes.c_int()), 6, 0, 0, 0, 0), ctypes.get_errno())\n"
-        "for family in (3, 15, 17, 29, 31, 38, 40, 44):\n"
-        "    try: socket.socket(family, socket.SOCK_DGRAM); print(family, 'made')\n"
-        "    except OSError as error: print(family, error.errno)"
-    )
-    assert session.printed(code).splitlines() == [
-        "clone -1 1",
-        "clone3 -1 38",
-        "lock_pi -1 1",
-        *(f"{family} 1" for family in (3, 15, 17, 29, 31, 38, 40, 44)),
-    ]
-
-
-def test_the_same_probes_succeed_in_a_container_without_the_filter() -> None:
-    """The negative control: it is the filter that refuses, not this kernel."""
-    code = (
-        "import ctypes, socket; l = ctypes.CDLL(None, use_errno=True); "
-        "print(l.syscall(101, 0, 0, 0, 0), l.syscall(425, 0, 0) == -1 and ctypes.get_errno() != 1); "
-        "print(socket.socket(17, socket.SOCK_DGRAM).family)"
-    )
-    weak = ["run", "--rm", "--network", "none", "--security-opt", "seccomp=unconfined", "--user", "0"]
-    printed = docker(*weak, "--entrypoint", "/opt/python/bin/python", "glovebox-sandbox", "-c", code)
-    assert printed.splitlines() == ["0 True", "AddressFamily.AF_PACKET"] or printed.splitlines()[1].endswith("17")
