@@ -97,7 +97,7 @@ class KernelConnection:
                     close_timeout=1,
                 )
         except (TimeoutError, OSError, WebSocketException, ValueError) as error:  # ValueError: it wants to redirect us
-            reason = str(error)[:_LONGEST_REASON]
+            reason = str(error)[:_LONGEST_REASON] or f"within {deadline_s:g} s"
             raise SandboxUnavailable(f"The sandbox was started, but its kernel did not answer ({reason}).") from error
         if self._socket.subprotocol != SUBPROTOCOL:
             await self._hang_up()

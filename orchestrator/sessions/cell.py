@@ -221,6 +221,8 @@ class CellRun:
         out_of_memory = gone and await self._sandbox.ran_out_of_memory()
         if self._progress.lost is not None:
             await self._sandbox.end_what_was_lost(self._progress.lost)
+        elif self._progress.reply is not None and not self._progress.timed_out:
+            self._sandbox.note_working()
         status = self._progress.status(out_of_memory=out_of_memory)
         told = ending(self._progress, status, self._timeout_s)
         if told is not None:

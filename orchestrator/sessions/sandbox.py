@@ -45,6 +45,7 @@ class SessionSandbox:
         self._token_is_fresh = False
         self._seen_oom_kills = 0
         self._short_of_memory_again = False
+        self._restarted = False  # since a cell last ended by itself
         self.may_run = False
         self.starting = False
         self.deleted = False
@@ -90,9 +91,13 @@ class SessionSandbox:
             await self._connection.interrupt()
 
     async def restart_kernel(self) -> None:
-        """Give the session a fresh kernel: by the gateway where it answers, else by a new container."""
+        """Give the session a fresh kernel: by the gateway where it answers, else by a new container.
+
+        A second time in a row it is a new container anyway: the gateway may lie, or what was left behind be in the way.
+        """
         async with self._lock:
-            if self._connection is None or not self._connection.usable:
+            again, self._restarted = self._restarted, True
+            if again or self._connection is None or not self._connection.usable:
                 await self._stop("The kernel was restarted.")
                 return
             try:
@@ -102,6 +107,10 @@ class SessionSandbox:
             else:
                 # A new connection, since the old one may miss the new kernel's first messages.
                 await self._disconnect("The kernel was restarted.")
+
+    def note_working(self) -> None:
+        """Say that a cell ended by itself."""
+        self._restarted = False
 
     async def end_what_was_lost(self, lost: Lost) -> None:
         """See to it that a cell whose connection broke does not go on unseen: interrupt it, or replace its sandbox."""
@@ -171,7 +180,7 @@ class SessionSandbox:
             self._record = await self._store.renew_gateway(self._record)
         self._token_is_fresh = False
         self._seen_oom_kills = 0
-        self._short_of_memory_again = False
+        self._short_of_memory_again = self._restarted = False
         await asyncio.to_thread(self._prepare_folder)
         await self._network.open()
         self.may_run = True  # from here on, whatever happens to the one who waits for it

@@ -1,0 +1,115 @@
+"""When a session's sandbox is kept and when it is replaced, told by what its spawner and its gateway are asked for."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from orchestrator.config import Config, Profile
+from orchestrator.kernel.connection import Lost
+from orchestrator.sessions.network import Networks
+from orchestrator.sessions.sandbox import SessionSandbox
+from orchestrator.spawner.requests import Inspected
+from orchestrator.store.records import SessionRecord
+from orchestrator.workspace.folder import SessionFolder
+
+KERNEL_DIED = Lost("The kernel died.", gateway_lives=True)
+
+
+class Asked:
+    """Stands for the spawner and for a connection that every restart breaks; notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.oom_kills = 0
+        self.usable = True
+        self.noted: list[str] = []
+
+    async def stop(self, _session_id: str) -> None:
+        self.noted.append("stop")
+
+    async def inspect(self, _session_id: str) -> Inspected:
+        return Inspected(running=True, oom_kills=self.oom_kills, exit_code=None)
+
+    async def restart(self) -> None:
+        self.noted.append("restart")
+
+    async def close(self, _reason: str) -> None:
+        pass
+
+    def next_noted(self) -> list[str]:
+        noted, self.noted = self.noted, []
+        return noted
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+@pytest.fixture
+def sandbox(asked: Asked, tmp_path: Path) -> SessionSandbox:
+    now = datetime.now(UTC)
+    record = SessionRecord("s1", "me", "", "standard", 200_001, "t", "k", now, now)
+    anything: Any = asked
+    network = Networks(Config(), None, anything, lambda _: None).of(record, Profile(), tmp_path)
+    folder = SessionFolder(tmp_path, record.uid, 1)
+    return SessionSandbox(record, "standard", Profile(), folder, network, anything, anything)
+
+
+def connect(sandbox: SessionSandbox, asked: Asked) -> None:
+    """Have a kernel connected, as `ready` leaves it."""
+    sandbox._connection = cast("Any", asked)
+
+
+async def test_a_restart_is_the_gateways_work_and_a_second_one_in_a_row_is_not_left_to_it(
+    sandbox: SessionSandbox, asked: Asked
+) -> None:
+    connect(sandbox, asked)
+    await sandbox.restart_kernel()
+    assert asked.next_noted() == ["restart"]
+    connect(sandbox, asked)
+    await sandbox.restart_kernel()
+    assert asked.next_noted() == ["stop"]
+
+
+async def test_a_cell_that_ended_by_itself_makes_the_gateway_believed_again(
+    sandbox: SessionSandbox, asked: Asked
+) -> None:
+    for _ in range(3):
+        connect(sandbox, asked)
+        await sandbox.restart_kernel()
+        sandbox.note_working()
+    assert asked.next_noted() == ["restart"] * 3
+
+
+async def test_without_a_connection_a_restart_replaces_the_sandbox(sandbox: SessionSandbox, asked: Asked) -> None:
+    await sandbox.restart_kernel()
+    assert asked.next_noted() == ["stop"]
+
+
+async def test_a_sandbox_that_runs_out_of_memory_a_second_time_is_replaced(
+    sandbox: SessionSandbox, asked: Asked
+) -> None:
+    for kills, replaced in ((1, []), (4, ["stop"])):
+        connect(sandbox, asked)
+        asked.oom_kills = kills
+        assert await sandbox.ran_out_of_memory()
+        await sandbox.end_what_was_lost(KERNEL_DIED)
+        assert asked.next_noted() == replaced
+
+
+async def test_a_kernel_that_died_of_something_else_is_the_gateways_to_replace(
+    sandbox: SessionSandbox, asked: Asked
+) -> None:
+    for _ in range(3):
+        connect(sandbox, asked)
+        assert not await sandbox.ran_out_of_memory()
+        await sandbox.end_what_was_lost(KERNEL_DIED)
+    assert asked.next_noted() == []
+
+
+async def test_a_gateway_that_is_gone_is_replaced_with_its_sandbox(sandbox: SessionSandbox, asked: Asked) -> None:
+    connect(sandbox, asked)
+    await sandbox.end_what_was_lost(Lost("The sandbox ended."))
+    assert asked.next_noted() == ["stop"]
