@@ -19,8 +19,9 @@ from bench.docker_run import docker_run
 from bench.errors import CannotMeasure
 from bench.progress import say
 from bench.stack import Stack
+from orchestrator.lines.messages import LAST_UID
 from orchestrator.spawner.container import DataInFolder, container_settings
-from orchestrator.spawner.requests import LAST_UID, Create
+from orchestrator.spawner.requests import Create
 
 _POLL_S = 0.004  # as often as the orchestrator looks
 _START_S = 60.0

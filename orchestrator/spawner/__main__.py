@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 
 from orchestrator.config import Settings
@@ -11,16 +10,6 @@ from orchestrator.logs import configure_logs
 from orchestrator.spawner.container import Data, DataInFolder, DataOnVolume
 from orchestrator.spawner.engine import Engine
 from orchestrator.spawner.server import SpawnerServer
-
-
-async def _serve(server: SpawnerServer) -> None:
-    task = asyncio.create_task(server.serve())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        return
 
 
 def main() -> None:
@@ -33,7 +22,7 @@ def main() -> None:
     volume = os.environ.get("GLOVEBOX_DATA_VOLUME")
     data: Data = DataOnVolume(volume) if volume else DataInFolder(str(settings.data))
     engine = Engine(settings.instance, settings.config.profiles, data, os.environ.get("DOCKER_HOST"))
-    asyncio.run(_serve(SpawnerServer(engine, settings.spawner_socket)))
+    asyncio.run(SpawnerServer(engine, settings.spawner_socket).serve_until_told_to_end())
 
 
 if __name__ == "__main__":

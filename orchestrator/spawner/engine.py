@@ -13,6 +13,7 @@ import structlog
 from docker.errors import APIError, DockerException, NotFound
 
 from orchestrator.config import Profile
+from orchestrator.lines.messages import Refused
 from orchestrator.spawner.container import Data, container_settings
 from orchestrator.spawner.requests import (
     AnyRequest,
@@ -23,7 +24,6 @@ from orchestrator.spawner.requests import (
     Inspect,
     Inspected,
     ListSandboxes,
-    Refusal,
     Sandbox,
     Stats,
     Stop,
@@ -34,14 +34,6 @@ log = structlog.get_logger()
 _ENGINE_TIMEOUT_S = 60
 _EVENT_RETRY_S = 2.0
 _EVENTS_TIMEOUT_S = 24 * 3600
-
-
-class Refused(Exception):
-    """The engine cannot do it; carries what to tell the person."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.refusal = Refusal(code=code, detail=detail)
 
 
 class Engine:

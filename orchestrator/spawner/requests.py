@@ -1,18 +1,10 @@
 """What may be asked of the spawner, and what it answers. Shared with its client."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
-SessionId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-FIRST_UID = 200_000
-LAST_UID = 2_000_000_000
-
-
-class Request(BaseModel):
-    """A request: unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+from orchestrator.lines.messages import ProfileName, Request, SessionId, Uid
 
 
 class Create(Request):
@@ -20,8 +12,8 @@ class Create(Request):
 
     verb: Literal["create"] = "create"
     session_id: SessionId
-    profile: Annotated[str, Field(max_length=40)]
-    uid: Annotated[int, Field(ge=FIRST_UID, le=LAST_UID)]
+    profile: ProfileName
+    uid: Uid
 
 
 class Stop(Request):
@@ -96,17 +88,3 @@ class Checked(BaseModel):
 
     engine: str
     missing: list[str]
-
-
-class Refusal(BaseModel):
-    """The spawner did not do it: a stable code and a sentence for the person."""
-
-    code: str
-    detail: str
-
-
-class Answer(BaseModel):
-    """One line of answer: either `done` or `refused`."""
-
-    done: Any = None
-    refused: Refusal | None = None

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select
 
 from orchestrator.errors import SessionNotFound
-from orchestrator.spawner.requests import FIRST_UID
+from orchestrator.lines.messages import FIRST_UID
 from orchestrator.store.database import Database
 from orchestrator.store.records import SessionRecord
 from orchestrator.store.tables import sessions

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from orchestrator.config import Profile
 from orchestrator.errors import SandboxUnavailable
-from orchestrator.limits import SPAWNER_LINE_BYTES
+from orchestrator.limits import REQUEST_LINE_BYTES
+from orchestrator.lines.messages import FIRST_UID, LAST_UID
 from orchestrator.spawner.container import DataInFolder, DataOnVolume, container_settings
 from orchestrator.spawner.engine import Engine
-from orchestrator.spawner.requests import FIRST_UID, LAST_UID, REQUEST, Create, Inspect, ListSandboxes, Stop
+from orchestrator.spawner.requests import REQUEST, Create, Inspect, ListSandboxes, Stop
 from orchestrator.spawner.seccomp import seccomp_profile
 from orchestrator.spawner.server import SpawnerServer
 from orchestrator.spawner_client import SpawnerClient
@@ -288,7 +289,7 @@ async def test_what_makes_no_sense_is_answered_with_a_refusal(spawner: Path, lin
 
 async def test_a_line_without_end_is_not_answered(spawner: Path) -> None:
     with pytest.raises(ConnectionError):
-        if await answer(spawner, b"x" * (3 * SPAWNER_LINE_BYTES)) == b"":
+        if await answer(spawner, b"x" * (3 * REQUEST_LINE_BYTES)) == b"":
             raise ConnectionResetError
     assert b"bad_request" in await answer(spawner, b"{}\n")  # and it still serves
 

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.errors import SessionNotFound
-from orchestrator.spawner.requests import FIRST_UID
+from orchestrator.lines.messages import FIRST_UID
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database, migrate
 from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
