@@ -64,6 +64,9 @@ class Profile(Part):
     memory_mb: int = Field(default=2048, ge=256, description="memory in MiB; there is no swap")
     pids: int = Field(default=256, ge=64, le=32768, description="processes and threads")
     disk_mb: int = Field(default=8192, ge=16, description="workspace in MiB")
+    disk: Literal["watched", "hard"] = Field(
+        default="watched", description="a plain folder that is watched, or a file system of its own that ends there"
+    )
     tmp_mb: int = Field(default=256, ge=16, description="/tmp in MiB; counts as memory")
     cell_timeout_s: float = Field(default=300, gt=0, le=86_400, description="longest time of one cell in seconds")
     idle_s: float = Field(default=1800, gt=0, description="idle seconds after which the container is stopped")
@@ -158,6 +161,7 @@ class Settings(Part):
     config: Config
     data: Path
     spawner_socket: Path
+    disks_socket: Path
     instance: Name
     listen_host: str
     listen_port: int
@@ -180,6 +184,7 @@ class Settings(Part):
             config=config,
             data=Path(environ.get("GLOVEBOX_DATA") or "data").absolute(),
             spawner_socket=Path(environ.get("GLOVEBOX_SPAWNER_SOCKET") or "/run/spawner/spawner.sock"),
+            disks_socket=Path(environ.get("GLOVEBOX_DISKS_SOCKET") or "/run/disks/disks.sock"),
             instance=_instance(environ.get("GLOVEBOX_INSTANCE") or "glovebox"),
             listen_host=listen_host,
             listen_port=_port(environ.get("GLOVEBOX_LISTEN_PORT")) or config.server.port,
