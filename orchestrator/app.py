@@ -19,6 +19,7 @@ from orchestrator.chat.service import Chat
 from orchestrator.chat.tokens import encoding
 from orchestrator.config import Settings
 from orchestrator.demo_model.server import demo_app
+from orchestrator.disks_client import DisksClient
 from orchestrator.sessions.egress_audit import told_of_egress
 from orchestrator.sessions.network import Networks
 from orchestrator.sessions.service import Sessions
@@ -67,9 +68,10 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     refusals = Refusals(audit)
     conversation = ConversationStore(database)
     spawner = SpawnerClient(settings.spawner_socket)
+    disks = DisksClient(settings.disks_socket)
     store = SessionStore(database)
     networks = Networks(settings.config, settings.ca_bundle, store, told_of_egress(audit))
-    service = Sessions(settings.config, settings.data, store, conversation, spawner, networks)
+    service = Sessions(settings.config, settings.data, store, conversation, spawner, disks, networks)
     await service.open()
     async with asyncio.TaskGroup() as tasks, demo_model() as demo_socket:
         models = Models(settings.config, demo_socket)

@@ -21,8 +21,9 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses=NO_SANDBOX)
 async def readyz(services: Wired) -> dict[str, str]:
-    """Tell that database, engine, images and runtimes are there; `503` with what is missing otherwise."""
+    """Tell that database, disks, engine, images and runtimes are there; `503` with what is missing otherwise."""
     await services.sessions.list(SINGLE_USER)
+    await services.sessions.check_disks()
     checked = await services.spawner.check()
     if checked.missing:
         raise SandboxUnavailable("; ".join(checked.missing), code="not_ready")

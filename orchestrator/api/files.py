@@ -51,7 +51,8 @@ INERT = {
 @router.get("", response_model=list[FileShape])
 async def list_files(owned: Owned) -> Any:
     """List the workspace's files."""
-    files = await asyncio.to_thread(owned[1].folder.list_files)
+    folder = await owned[1].files()
+    files = await asyncio.to_thread(folder.list_files)
     return JSONResponse([_shape(file.path, file.size, file.changed_ns) for file in files])
 
 
@@ -67,8 +68,8 @@ async def put_file(owned: Owned, services: Wired, request: Request, path: str) -
     record, session = owned
     target = WorkspacePath.parse_new(path)
     expected = request.headers.get("content-length", "")
-    await asyncio.to_thread(session.folder.make)
-    upload = await asyncio.to_thread(session.folder.begin_upload, int(expected) if expected.isdecimal() else None)
+    folder = await session.files(make=True)
+    upload = await asyncio.to_thread(folder.begin_upload, int(expected) if expected.isdecimal() else None)
     try:
         size = await _receive(request, upload)
         replaced = await asyncio.to_thread(upload.finish, target)
@@ -82,8 +83,8 @@ async def put_file(owned: Owned, services: Wired, request: Request, path: str) -
 @router.get("/{path:any_text}", response_class=Response, responses=_A_FILE, openapi_extra={"parameters": [_RANGE]})
 async def get_file(owned: Owned, request: Request, path: str) -> Response:
     """Read a file, streamed, as an attachment; `Range: bytes=a-b` gives a part."""
-    folder = owned[1].folder
     target = WorkspacePath.parse(path)
+    folder = await owned[1].files()
     descriptor = await asyncio.to_thread(folder.open, target)
     try:
         size = os.fstat(descriptor).st_size
@@ -106,7 +107,9 @@ async def get_file(owned: Owned, request: Request, path: str) -> Response:
 @router.delete("/{path:any_text}", status_code=204)
 async def delete_file(owned: Owned, path: str) -> Response:
     """Delete a file, or an empty folder."""
-    await asyncio.to_thread(owned[1].folder.delete, WorkspacePath.parse(path))
+    target = WorkspacePath.parse(path)
+    folder = await owned[1].files()
+    await asyncio.to_thread(folder.delete, target)
     return Response(status_code=204)
 
 

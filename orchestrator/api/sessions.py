@@ -10,6 +10,7 @@ from orchestrator.api.problems import NO_SANDBOX
 from orchestrator.api.services import SINGLE_USER, Owned, Wired
 from orchestrator.api.shapes import NewSession, Renaming, SessionShape, session_shape
 from orchestrator.chat.service import NEW_SESSION_NAME
+from orchestrator.sessions.session import LiveSession
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -34,7 +35,7 @@ async def list_sessions(services: Wired) -> Any:
 async def look_at_session(owned: Owned) -> Any:
     """Look at a session."""
     record, live = owned
-    return JSONResponse(session_shape(record, live, (await asyncio.to_thread(live.folder.usage)).disk_bytes))
+    return JSONResponse(session_shape(record, live, await _disk_bytes(live)))
 
 
 @router.patch("/{session_id}", response_model=SessionShape)
@@ -43,7 +44,7 @@ async def rename_session(owned: Owned, services: Wired, body: Renaming) -> Any:
     record, _ = owned
     await services.sessions.rename(record, body.name)
     record, live = await services.sessions.find(SINGLE_USER, record.id)
-    return JSONResponse(session_shape(record, live, (await asyncio.to_thread(live.folder.usage)).disk_bytes))
+    return JSONResponse(session_shape(record, live, await _disk_bytes(live)))
 
 
 @router.delete("/{session_id}", status_code=204, responses=NO_SANDBOX)
@@ -67,3 +68,8 @@ async def restart(owned: Owned) -> Response:
     """Start a fresh kernel; variables are lost, files kept."""
     await owned[1].restart()
     return Response(status_code=204)
+
+
+async def _disk_bytes(live: LiveSession) -> int | None:
+    """Return what the session's files take; None while its disk is closed, since looking is no reason to open it."""
+    return (await asyncio.to_thread(live.folder.usage)).disk_bytes if live.disk.is_open else None

@@ -104,7 +104,8 @@ class Chat:
     async def _make_turn(
         self, record: SessionRecord, session: LiveSession, content: str, attachments: list[str], model: str
     ) -> Turn:
-        files = await asyncio.to_thread(session.folder.list_files)
+        folder = await session.files()
+        files = await asyncio.to_thread(folder.list_files)
         missing = set(attachments) - {file.path for file in files}
         if missing:
             raise BadRequest(f"Not in the workspace: {', '.join(sorted(missing))[:300]}.", code="attachment_missing")

@@ -158,6 +158,8 @@ class CellRun:
 
     async def _watch_disk(self) -> None:
         """End the cell when it writes past the session's disk limit; a cell that only deletes may run beyond it."""
+        if self._folder.hard:
+            return  # it ends by itself: the cell's code reads "no space left"
         at_first = await asyncio.to_thread(self._folder.usage)
         pause_s = DISK_WATCH_S
         while True:

@@ -7,7 +7,9 @@ from pathlib import Path
 import structlog
 
 from orchestrator.config import Config
+from orchestrator.disks_client import DisksClient
 from orchestrator.errors import BadRequest, SandboxUnavailable, SessionNotFound
+from orchestrator.sessions.disk import HardDisk, WatchedDisk
 from orchestrator.sessions.network import Networks
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.session import LiveSession
@@ -33,6 +35,7 @@ class Sessions:
         store: SessionStore,
         conversation: ConversationStore,
         spawner: SpawnerClient,
+        disks: DisksClient,
         networks: Networks,
     ) -> None:
         self._config = config
@@ -41,6 +44,7 @@ class Sessions:
         self._store = store
         self._conversation = conversation
         self._spawner = spawner
+        self._disks = disks
         self._live: dict[str, LiveSession] = {}
         self._deleted: set[str] = set()
         self._running_at_start: set[str] = set()
@@ -65,6 +69,7 @@ class Sessions:
             except SandboxUnavailable as error:
                 log.warning("orphan not removed", session=sandbox.session_id, reason=error.detail)
                 ids.add(sandbox.session_id)  # its folder may be in use
+        await self._reconcile_disks(ids)
         await asyncio.to_thread(self._remove_orphaned_folders, ids)
         log.info("sandboxes reconciled", adopted=len(self._running_at_start))
 
@@ -114,16 +119,17 @@ class Sessions:
             await self._store.touch(record.id)
 
     async def delete(self, record: SessionRecord) -> None:
-        """Delete a session: its container first, proven dead, then its row, then its files.
+        """Delete a session: its container first, proven dead, then its hard disk, then its row, then its folder.
 
         Raises:
-            SandboxUnavailable: the container could not be removed; nothing is deleted then.
+            SandboxUnavailable: the container or the hard disk could not be removed; nothing is deleted then.
 
         """
         session = self.live(record)
         session.sandbox.deleted = True  # whoever still waits for a sandbox gets none
         try:
             await session.sandbox.stop("The session was deleted.")
+            await session.disk.delete()
         except BaseException:
             session.sandbox.deleted = False
             raise
@@ -133,18 +139,21 @@ class Sessions:
         await asyncio.to_thread(remove_folder, session.folder.root, self._trash)
 
     async def put_idle_ones_to_sleep(self) -> None:
-        """Stop containers that were idle for their profile's time, for ever; workspaces stay."""
+        """Stop containers and close disks that were idle for their profile's time, for ever; workspaces stay."""
         shortest = min(profile.idle_s for profile in self._config.profiles.values())
         while True:
             await asyncio.sleep(min(_LONGEST_SWEEP_S, shortest / 4))
             now = asyncio.get_running_loop().time()
             for session in list(self._live.values()):
-                idle = not session.in_use and now - session.used_at > session.profile.idle_s
-                if idle and (session.sandbox.running or session.sandbox.may_run):
-                    try:
+                if session.in_use or now - session.used_at <= session.profile.idle_s:
+                    continue
+                try:
+                    if session.sandbox.running or session.sandbox.may_run:
                         await session.sandbox.stop("The session was idle.")
-                    except SandboxUnavailable as error:
-                        log.warning("sandbox not put to sleep", session=session.id, reason=error.detail)
+                except SandboxUnavailable as error:
+                    log.warning("sandbox not put to sleep", session=session.id, reason=error.detail)
+                else:
+                    await session.disk.close_if_unused(session.profile.idle_s)
 
     def live(self, record: SessionRecord) -> LiveSession:
         """Return the live side of a session, making it at its first use.
@@ -160,24 +169,47 @@ class Sessions:
             # A profile that was taken out of the config since: the default one stands in.
             name = record.profile if record.profile in self._config.profiles else self._config.default_profile
             profile = self._config.profiles[name]
-            folder = SessionFolder(self._data / "sessions" / record.id, record.uid, profile.disk_mb * 2**20)
+            hard = profile.disk == "hard"
+            folder = SessionFolder(self._data / "sessions" / record.id, record.uid, profile.disk_mb * 2**20, hard=hard)
+            disk = (
+                HardDisk(record.id, name, folder, self._disks) if hard else WatchedDisk(record.id, folder, self._disks)
+            )
             network = self._networks.of(record, profile, folder.root)
             sandbox = SessionSandbox(record, name, profile, folder, network, self._spawner, self._store)
             sandbox.may_run = record.id in self._running_at_start
-            session = self._live[record.id] = LiveSession(record.id, profile, folder, sandbox, self._conversation)
+            session = self._live[record.id] = LiveSession(record.id, profile, folder, disk, sandbox, self._conversation)
         return session
+
+    async def check_disks(self) -> None:
+        """Raise SandboxUnavailable when a profile has a hard disk and the disks service does not answer."""
+        if any(profile.disk == "hard" for profile in self._config.profiles.values()):
+            await self._disks.list()
+
+    async def _reconcile_disks(self, ids: set[str]) -> None:
+        """Remove disks of sessions whose row is gone, and close those that no sandbox needs."""
+        if all(profile.disk != "hard" for profile in self._config.profiles.values()):
+            return
+        try:
+            for disk in await self._disks.list():
+                if disk.session_id not in ids:
+                    await self._disks.delete(disk.session_id)
+                elif disk.mounted and disk.session_id not in self._running_at_start:
+                    await self._disks.close(disk.session_id)
+        except SandboxUnavailable as error:
+            log.warning("disks not reconciled", reason=error.detail)
 
     def _sweep_folders(self) -> None:
         """Remove what a crash cut off: half deletions and half uploads. Blocks."""
         empty_trash(self._trash)
-        for left in (self._data / "sessions").glob("*/incoming/*.part"):
-            left.unlink()
+        for where in ("incoming", "disk/incoming"):
+            for left in (self._data / "sessions").glob(f"*/{where}/*.part"):
+                left.unlink()
 
     def _remove_orphaned_folders(self, ids: set[str]) -> None:
         """Remove folders of sessions whose row is gone: a crash came between the two. Blocks."""
         folders = self._data / "sessions"
         for folder in folders.iterdir() if folders.is_dir() else ():
-            if folder.name not in ids:
+            if folder.name not in ids and not (folder / "disk").is_mount():
                 remove_folder(folder, self._trash)
 
     @property

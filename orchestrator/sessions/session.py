@@ -9,6 +9,7 @@ from orchestrator.config import Profile
 from orchestrator.errors import GloveboxError
 from orchestrator.events import CellFailed, EventLog
 from orchestrator.sessions.cell import CellRun, finished_event
+from orchestrator.sessions.disk import SessionDisk
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.state import SessionState
 from orchestrator.store.conversation import ConversationStore
@@ -26,12 +27,14 @@ class LiveSession:
         session_id: str,
         profile: Profile,
         folder: SessionFolder,
+        disk: SessionDisk,
         sandbox: SessionSandbox,
         conversation: ConversationStore,
     ) -> None:
         self.id = session_id
         self.profile = profile
         self.folder = folder
+        self.disk = disk
         self.sandbox = sandbox
         self.used_at = asyncio.get_running_loop().time()
         self._conversation = conversation
@@ -60,6 +63,16 @@ class LiveSession:
         """The assistant message whose cell runs right now, if one does."""
         return self._run.message_id if self._run is not None else None
 
+    async def files(self, *, make: bool = False) -> SessionFolder:
+        """Return the folder, whose files can be reached now; with `make` there is a workspace in it, too.
+
+        Raises:
+            SandboxUnavailable: the session's disk cannot be had.
+
+        """
+        await self.disk.open(make=make)
+        return self.folder
+
     def note_use(self) -> bool:
         """Note that somebody uses the session now; idle time counts from here. Tell whether to store that, too."""
         self.used_at = asyncio.get_running_loop().time()
@@ -74,7 +87,7 @@ class LiveSession:
         """Run a cell when those before it are done; watchers see it in `events`. It is stored before it is told.
 
         Raises:
-            SandboxUnavailable: no sandbox could be started; the cell is stored as lost.
+            SandboxUnavailable: no disk or no sandbox could be had; the cell is stored as lost.
 
         """
         limit_s = min(timeout_s or self.profile.cell_timeout_s, self.profile.cell_timeout_s)
@@ -91,6 +104,7 @@ class LiveSession:
         self._run = CellRun(cell, self.sandbox, self.folder, limit_s, events)
         begun = asyncio.create_task(self._conversation.begin_cell(cell), name=f"row of {cell.cell_id}")
         try:
+            await self.files(make=True)
             finished = await self._run.run()
             await begun
         except BaseException:

@@ -73,6 +73,8 @@ class SpillFiles:
                 upload.finish(WorkspacePath.parse(path))
             except BadPath:
                 self._unwritten.append(path)
+            except DiskFull:
+                self._full.add(path)
         self._close()
 
     def _close(self) -> None:

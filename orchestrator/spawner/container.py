@@ -90,9 +90,11 @@ def container_settings(request: Create, profile: Profile, data: Data, labels: di
     owner = f"{request.uid}:{request.uid}"
     threads = str(max(1, math.ceil(profile.cpus)))
     session = f"sessions/{request.session_id}"
+    # A hard disk's workspace exists only while that is mounted: where it is not, the engine refuses.
+    workspace = f"{session}/disk/workspace" if profile.disk == "hard" else f"{session}/workspace"
     memory = profile.memory_mb * MIB
     inodes = profile.memory_mb * 16  # tmpfs inodes are kernel memory; a file each 64 KiB is plenty
-    mounts = [data.mount(f"{session}/workspace", WORKSPACE), data.mount(f"{session}/run", RUN)]
+    mounts = [data.mount(workspace, WORKSPACE), data.mount(f"{session}/run", RUN)]
     if profile.network != "none":
         # A folder of the orchestrator's: the sandbox may connect to the proxy's socket in it, and not replace it.
         mounts.append(data.mount(f"{session}/egress", EGRESS, read_only=True))

@@ -1,5 +1,8 @@
 """One session's folder: `workspace/` (the sandbox's files), `incoming/` (uploads on their way), `run/` (the socket).
 
+With a hard disk the first two lie in `disk/`, where the disks service mounts it and makes them; nothing here makes them
+in its place, so that without it there is no workspace at all.
+
 All calls block; services call them in threads. The sandbox may change its workspace while we look at it, so each
 part of a path is opened by descriptor with O_NOFOLLOW, and what was opened is checked, not what was named (THREATS
 G10, G11).
@@ -16,12 +19,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import BadPath, DiskFull, FileMissing
+from orchestrator.errors import BadPath, DiskFull, FileMissing, SandboxUnavailable
 from orchestrator.limits import LISTED_FILES, PATH_BYTES, PATH_PARTS, SCAN_ENTRIES
 from orchestrator.workspace.descriptors import FILE_FLAGS, FOLDER_FLAGS
 from orchestrator.workspace.names import WorkspacePath, is_plain_name
 from orchestrator.workspace.removal import remove_folder
-from orchestrator.workspace.usage import Usage, measure
+from orchestrator.workspace.usage import Usage, measure, of_file_system
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 _PACKAGES = ".python"  # what pip installed in the sandbox: it takes disk, but is nothing that a user looks for
 
@@ -38,9 +43,11 @@ class FoundFile:
 class SessionFolder:
     """The folder of one session beneath the data folder."""
 
-    def __init__(self, root: Path, uid: int, disk_bytes: int) -> None:
+    def __init__(self, root: Path, uid: int, disk_bytes: int, *, hard: bool = False) -> None:
         self.root = root
         self.uid = uid
+        self.hard = hard
+        self.files = root / "disk" if hard else root
         self._disk_bytes = disk_bytes
         self._counting = threading.Lock()
         self._on_the_way = 0  # bytes of uploads that have not ended
@@ -54,8 +61,9 @@ class SessionFolder:
     def make(self) -> None:
         """Make the folders; those that are there stay as they are."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.root / "incoming").mkdir(mode=0o700, exist_ok=True)
-        for name in ("workspace", "run"):
+        if not self.hard:
+            (self.root / "incoming").mkdir(mode=0o700, exist_ok=True)
+        for name in ("run",) if self.hard else ("workspace", "run"):
             with suppress(FileExistsError):
                 (self.root / name).mkdir(mode=0o700)
             if (self.root / name).lstat().st_uid != self.uid:  # new, or a crash came between making and giving it
@@ -88,8 +96,8 @@ class SessionFolder:
     def usage(self) -> Usage:
         """Return what the workspace takes on disk."""
         try:
-            with _folder(self.root / "workspace") as top:
-                return measure(top)
+            with _folder(self.files / "workspace") as top:
+                return of_file_system(top) if self.hard else measure(top)
         except FileNotFoundError:
             return Usage(0, 0, whole=True)
 
@@ -147,8 +155,13 @@ class SessionFolder:
 
         Raises:
             DiskFull: the session's disk limit has no room for `expected_bytes`.
+            SandboxUnavailable: its hard disk is not mounted.
 
         """
+        if self.hard:
+            with self._counting:  # what is on its way lies on the same disk, so it is not free any more
+                ceiling = self._free() + self._landed + self._on_the_way
+            return Upload(self, ceiling, expected_bytes)
         landed = self._landed
         usage = self.usage()
         room = self._disk_bytes - usage.disk_bytes if usage.whole else 0
@@ -178,21 +191,39 @@ class SessionFolder:
         """Rename a whole upload to its path, making folders as needed; return whether it replaced a file.
 
         Raises:
+            DiskFull: there is no room for a folder.
             BadPath: a folder has that name, or a file stands where a folder should be.
 
         """
         try:
-            with _folder(self.root / "incoming") as incoming, self._folder_of(path, make=True) as folder:
+            with _folder(self.files / "incoming") as incoming, self._folder_of(path, make=True) as folder:
                 replaced = _exists(path.name, folder)
                 os.rename(temporary, path.name, src_dir_fd=incoming, dst_dir_fd=folder)
                 return replaced
         except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise self.full() from error
             raise BadPath(f"{str(path)!r} cannot be written: {error.strerror}.") from error
+
+    def full(self) -> DiskFull:
+        """Return what to tell when the kernel says that there is no room."""
+        if self.hard:
+            return DiskFull("The session's disk limit is reached; delete files or use a larger profile.")
+        return DiskFull("The host's disk is full; ask whoever runs this Glovebox.")
+
+    def _free(self) -> int:
+        """Return how many bytes a hard disk has room for."""
+        try:
+            with _folder(self.files / "incoming") as incoming:
+                about = os.fstatvfs(incoming)
+        except FileNotFoundError as error:
+            raise SandboxUnavailable("The session's disk is not there; try again.", code="disk_unavailable") from error
+        return about.f_bavail * about.f_frsize
 
     @contextmanager
     def _folder_of(self, path: WorkspacePath, *, make: bool = False) -> Iterator[int]:
         """Yield a descriptor of the folder that a path's last name is in, opened part by part."""
-        current = os.open(self.root / "workspace", FOLDER_FLAGS)
+        current = os.open(self.files / "workspace", FOLDER_FLAGS)
         try:
             for part in path.parts[:-1]:
                 if make:
@@ -211,7 +242,7 @@ class SessionFolder:
     def _scan(self) -> Iterator[FoundFile]:
         budget = [SCAN_ENTRIES]
         try:
-            with _folder(self.root / "workspace") as top:
+            with _folder(self.files / "workspace") as top:
                 yield from _files_beneath(top, "", PATH_PARTS, budget)
         except FileNotFoundError:
             return
@@ -228,9 +259,14 @@ class Upload:
         self._name = f"{uuid.uuid4().hex}.part"
         folder.charge(expected_bytes or 0, ceiling)  # a look ahead: charged is what comes
         folder.discharge(expected_bytes or 0, landed=False)
-        with _folder(folder.root / "incoming") as incoming:
+        with _folder(folder.files / "incoming") as incoming:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._descriptor = os.open(self._name, flags, mode=0o644, dir_fd=incoming)
+            try:
+                self._descriptor = os.open(self._name, flags, mode=0o644, dir_fd=incoming)
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    raise folder.full() from error
+                raise
 
     def write(self, chunk: bytes | bytearray) -> None:
         """Add a chunk.
@@ -246,8 +282,8 @@ class Upload:
             while view:
                 view = view[os.write(self._descriptor, view) :]
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull("The host's disk is full; ask whoever runs this Glovebox.") from error
+            if error.errno in _NO_ROOM:
+                raise self._folder.full() from error
             raise
 
     def finish(self, path: WorkspacePath) -> bool:
@@ -263,7 +299,7 @@ class Upload:
         os.close(self._descriptor)
         self._folder.discharge(self._charged, landed=self._landed)
         with suppress(FileNotFoundError):
-            (self._folder.root / "incoming" / self._name).unlink()
+            (self._folder.files / "incoming" / self._name).unlink()
 
 
 @contextmanager

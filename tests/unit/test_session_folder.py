@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import Config
+from orchestrator.disks_client import DisksClient
 from orchestrator.errors import BadPath, DiskFull, FileMissing
 from orchestrator.limits import PATH_PARTS
 from orchestrator.sessions.network import Networks
@@ -397,8 +398,8 @@ async def test_what_a_crash_cut_off_is_swept_at_the_next_start(tmp_path: Path) -
     (tmp_path / "sessions" / ("0" * 32) / "workspace").mkdir(parents=True)  # its row is gone already
     async with await asyncio.start_unix_server(answer, tmp_path / "spawner"):
         networks = Networks(Config(), None, store, tell=lambda _record: None)
-        spawner = SpawnerClient(tmp_path / "spawner")
-        await Sessions(Config(), tmp_path, store, conversation, spawner, networks).open()
+        spawner, disks = SpawnerClient(tmp_path / "spawner"), DisksClient(tmp_path / "disks")
+        await Sessions(Config(), tmp_path, store, conversation, spawner, disks, networks).open()
     await database.close()
     assert incoming(folder) == os.listdir(tmp_path / "trash") == []
     assert os.listdir(tmp_path / "sessions") == [record.id]
