@@ -9,7 +9,8 @@ from orchestrator.errors import SandboxUnavailable
 from orchestrator.lines.client import LineClient
 
 _ABSENT = SandboxUnavailable(
-    "The disks service, which holds this session's files, does not answer. See './glovebox logs disks'.",
+    "The disks service, which holds this session's files, does not answer. See './glovebox logs disks' and the head of "
+    "compose.hard-disk.yaml.",
     code="disk_unavailable",
 )
 _DISKS: TypeAdapter[list[Disk]] = TypeAdapter(list[Disk])

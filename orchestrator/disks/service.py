@@ -32,6 +32,7 @@ class Disks:
         self._data = data.resolve()  # as mountinfo names it
         self._images = self._data / "disks"
         self._images.mkdir(mode=0o700, exist_ok=True)
+        self._images.chmod(0o700)
         self._profiles = profiles
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._reserving = threading.Lock()

@@ -290,3 +290,10 @@ def test_a_half_made_image_is_never_used(disks: Disks, tmp_path: Path, monkeypat
     (tmp_path / "disks" / f"{OTHER}.new").write_text("half")
     Disks(tmp_path, PROFILES)
     assert os.listdir(tmp_path / "disks") == []
+
+
+def test_nothing_is_made_in_the_empty_folder_beneath_a_mount(tmp_path: Path) -> None:
+    (tmp_path / mounts.POINT).mkdir()
+    with mounts.folder(tmp_path) as session, pytest.raises(OSError, match="not mounted"):
+        mounts.give_folders(session, UID)
+    assert os.listdir(tmp_path / mounts.POINT) == []
