@@ -17,6 +17,7 @@ So closing a tab stops nothing, and two tabs show the same. Stopping is a call o
     render.py        view model -> messages of the Chatbot (pure), by way of snippets.py, markdown.py, ansi.py
     tables.py        an HTML table -> a Markdown table (pure)
     panels.py        the two lists at the sides, as escaped HTML (pure); lists.js makes their rows act
+    frames.py        the documents of frames: our scripts, and what a cell displayed as data
     doors.py         the routes for files, the notebook, pictures and frames
     guards.py        who may ask at all, and the security headers
     words.py         every text of the page

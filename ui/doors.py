@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -13,18 +15,14 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 
 from ui import words
 from ui.api_client import Api, ApiError
-from ui.shelf import MEDIA_TYPES, Shelf
+from ui.frames import document, policy
+from ui.shelf import FRAMED, MEDIA_TYPES, Shelf
 
 # A download is data: whatever it contains, it can do nothing in the page's origin.
 INERT_POLICY = "sandbox; default-src 'none'"
 # A picture may style itself (SVG does), and nothing else.
 PICTURE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
-# An HTML output runs its own scripts in an origin of its own, without any network.
-FRAME_POLICY = (
-    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'unsafe-inline'; img-src data: blob:; media-src data: blob:; font-src data:; worker-src blob:; "
-    "frame-ancestors 'self'"
-)
+INERT = {"Content-Security-Policy": INERT_POLICY, "Cache-Control": "private, no-cache"}
 
 _PASSED_ON = ("range", "if-range", "if-none-match", "if-modified-since")
 _PASSED_BACK = (
@@ -38,6 +36,8 @@ _PASSED_BACK = (
 )
 _PLAIN = re.compile(r"[^A-Za-z0-9 ._()\[\]-]")
 _IMMUTABLE = "private, max-age=31536000, immutable"
+# Not for ever: our scripts in it change with a new version.
+_FRAME_CACHE = "private, max-age=3600"
 
 
 def attachment(name: str) -> str:
@@ -46,21 +46,31 @@ def attachment(name: str) -> str:
     return f"attachment; filename=\"{_PLAIN.sub('_', clean)}\"; filename*=UTF-8''{quote(clean, safe='')}"
 
 
+# An error says why in a file, too: nothing beneath these addresses is ever a page.
+_INERT_PROBLEM = INERT | {"Content-Disposition": attachment("problem.json")}
+
+
 def doors(api: Api, shelf: Shelf) -> APIRouter:
     """Make the routes."""
     router = APIRouter()
+    _add_downloads(router, api)
+    _add_shown(router, shelf)
 
     @router.get("/healthz")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
+    return router
+
+
+def _add_downloads(router: APIRouter, api: Api) -> None:
     @router.get("/files/{session}/{path:path}")
     async def file(session: str, path: str, request: Request) -> Response:
         asked = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
         try:
             opened = api.file(session, path, {"accept-encoding": "identity", **asked})
         except ApiError as error:
-            return problem_response(error)
+            return problem_response(error, _INERT_PROBLEM)
         return await _relayed(opened, path.rsplit("/", 1)[-1])
 
     @router.get("/export/{session}")
@@ -69,24 +79,37 @@ def doors(api: Api, shelf: Shelf) -> APIRouter:
             name = (await api.session(session))["name"]
             return await _relayed(api.notebook(session), f"{name or words.UNNAMED}.ipynb")
         except ApiError as error:
-            return problem_response(error)
+            return problem_response(error, _INERT_PROBLEM)
 
+
+def _add_shown(router: APIRouter, shelf: Shelf) -> None:
     @router.get("/pictures/{name}")
     async def picture(name: str) -> Response:
-        return _shelved(shelf, name, PICTURE_POLICY) if not name.endswith(".html") else _nothing()
+        path = shelf.find(name)
+        if path is None or _kind(name) in FRAMED:
+            return _nothing()
+        headers = {"Content-Security-Policy": PICTURE_POLICY, "Cache-Control": _IMMUTABLE}
+        return FileResponse(path, headers=headers, media_type=MEDIA_TYPES[_kind(name)])
 
     @router.get("/frames/{name}")
-    async def frame(name: str) -> Response:
-        return _shelved(shelf, name, FRAME_POLICY) if name.endswith(".html") else _nothing()
+    async def frame(name: str, request: Request) -> Response:
+        path = shelf.find(name)
+        if path is None or _kind(name) not in FRAMED:
+            return _nothing()
+        content = await asyncio.to_thread(lambda: document(_kind(name), path.read_text(encoding="utf-8")))
+        headers = {"Content-Security-Policy": policy(_kind(name)), "Cache-Control": _FRAME_CACHE}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+        else:
+            content = gzip.decompress(content)
+        return Response(content, headers=headers, media_type="text/html; charset=utf-8")
 
-    return router
 
-
-def problem_response(error: ApiError) -> Response:
+def problem_response(error: ApiError, headers: dict[str, str] | None = None) -> Response:
     """Answer with the API's own words."""
     status = error.status or 502
-    document = {"title": error.title or error.detail, "status": status, "detail": error.detail, "code": error.code}
-    return JSONResponse(document, status, media_type="application/problem+json")
+    problem = {"title": error.title or error.detail, "status": status, "detail": error.detail, "code": error.code}
+    return JSONResponse(problem, status, headers, media_type="application/problem+json")
 
 
 async def _relayed(opened: AbstractAsyncContextManager[httpx2.Response], name: str) -> Response:
@@ -94,13 +117,9 @@ async def _relayed(opened: AbstractAsyncContextManager[httpx2.Response], name: s
     try:
         upstream = await stack.enter_async_context(opened)
     except ApiError as error:
-        return problem_response(error)
+        return problem_response(error, _INERT_PROBLEM)
     headers = {header: upstream.headers[header] for header in _PASSED_BACK if header in upstream.headers}
-    headers |= {
-        "Content-Disposition": attachment(name),
-        "Content-Security-Policy": INERT_POLICY,
-        "Cache-Control": "private, no-cache",
-    }
+    headers |= INERT | {"Content-Disposition": attachment(name)}
     return StreamingResponse(_body(upstream, stack), upstream.status_code, headers)
 
 
@@ -110,12 +129,8 @@ async def _body(upstream: httpx2.Response, stack: AsyncExitStack) -> AsyncIterat
             yield chunk
 
 
-def _shelved(shelf: Shelf, name: str, policy: str) -> Response:
-    path = shelf.find(name)
-    if path is None:
-        return _nothing()
-    headers = {"Content-Security-Policy": policy, "Cache-Control": _IMMUTABLE}
-    return FileResponse(path, headers=headers, media_type=MEDIA_TYPES[path.suffix[1:]])
+def _kind(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _nothing() -> Response:

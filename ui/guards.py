@@ -11,7 +11,6 @@ import base64
 import json
 import re
 from hmac import compare_digest
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,17 +59,17 @@ def allowed_host(hosts: list[str], allowed: frozenset[str]) -> bool:
     return found is not None and found["name"].lower() in allowed
 
 
-def from_here(method: str, headers: Headers) -> bool:
-    """Tell whether a request comes from the page itself, or is a plain link that somebody followed."""
-    site = headers.get("sec-fetch-site")
-    if method in _SAFE_METHODS:
-        followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-        return site in {None, "same-origin", "none"} or followed
-    if site is not None:
-        return site == "same-origin"
-    origin = headers.get("origin")
-    # Whoever sends neither is no browser, and brings no ambient authority of a user's.
-    return origin is None or (urlsplit(origin).netloc.lower() == headers.get("host", "").lower())
+def from_here(method: str, path: str, headers: Headers) -> bool:
+    """Tell whether a request comes from the page itself, or is a plain link to it that somebody followed."""
+    sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
+    host = headers.get("host", "").lower()
+    # TLS may end before us: both schemes are our own. Who sends neither header is no browser, and brings no authority.
+    if any(origin not in {f"http://{host}", f"https://{host}"} for origin in origins):
+        return False
+    if method not in _SAFE_METHODS:
+        return all(site == "same-origin" for site in sites)
+    followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return all(site in {"same-origin", "none"} for site in sites) or (followed and path == "/")
 
 
 def knows_token(authorization: str | None, token: str | None) -> bool:
@@ -101,13 +100,13 @@ class Guards:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
-            # The page has no WebSocket.
+            # The page has no WebSocket, whoever asks.
             await send({"type": "websocket.close", "code": 1008})
             return
         headers = Headers(scope=scope)
         if not allowed_host(headers.getlist("host"), self._hosts):
             await _refuse(send, 421, words.FORBIDDEN_HOST)
-        elif not from_here(scope["method"], headers):
+        elif not from_here(scope["method"], scope["path"], headers):
             await _refuse(send, 403, words.FORBIDDEN_ORIGIN)
         elif scope["path"] not in _OPEN_PATHS and not knows_token(headers.get("authorization"), self._token):
             await _refuse(
@@ -123,6 +122,9 @@ def _with_headers(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
+            # Gradio allows some other origins to read; nobody may.
+            for name in [name for name in headers if name.startswith("access-control-")]:
+                del headers[name]
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
         await send(message)

@@ -22,18 +22,13 @@ JSON = Mapping[str, Any]
 MAX_HTML_BYTES = 8 * 1024 * 1024
 MAX_TABLE_CHARS = 1024 * 1024
 MAX_PLOT_CHARS = 2 * 1024 * 1024
+# Four bytes each when a browser unpacks it, however few the file has.
+MAX_PICTURE_PIXELS = 100_000_000
 
 _RASTER = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _PLOTLY = "application/vnd.plotly.v1+json"
 # What `repr` says of an object that has no words for itself.
 _BARE_REPR = re.compile(r"<[\w.]+(?: [\w.]+)*(?: object)?(?: at 0x[0-9a-f]+)?>|[\w.]+\(\)", re.IGNORECASE)
-# Runs in the frame: tells the page how high its content is, so that the frame can be as high.
-_FRAME_HEAD = (
-    '<!doctype html><meta charset="utf-8"><base target="_blank">'
-    "<style>body{margin:0;padding:8px;font:14px/1.5 system-ui,sans-serif;background:#fff;color:#111}</style>"
-    "<script>new ResizeObserver(()=>parent.postMessage({gloveboxHeight:document.documentElement.scrollHeight},'*'))"
-    ".observe(document.documentElement)</script>"
-)
 
 
 class Intake:
@@ -75,7 +70,7 @@ class Intake:
             return self._raster(_joined(data[kind]))
         if "image/svg+xml" in data:
             return Picture(self._shelf.put(_joined(data["image/svg+xml"]).encode(), "svg"))
-        if _PLOTLY in data and (plot := _plot(data[_PLOTLY])):
+        if _PLOTLY in data and (plot := self._plot(data[_PLOTLY])):
             return plot
         if "text/html" in data and (page := self._html(data)):
             return page
@@ -89,7 +84,23 @@ class Intake:
         kind = picture_kind(content)
         if kind is None:
             return Remark(words.PICTURE_BROKEN)
-        return Picture(self._shelf.put(content, kind), picture_size(content))
+        size = picture_size(content)
+        if size and size[0] * size[1] > MAX_PICTURE_PIXELS:
+            return Remark(words.PICTURE_TOO_LARGE.format(width=size[0], height=size[1]))
+        return Picture(self._shelf.put(content, kind), size)
+
+    def _plot(self, figure: Any) -> Plot | None:
+        if not isinstance(figure, Mapping):
+            return None
+        data, layout, frames = (figure.get(part) for part in ("data", "layout", "frames"))
+        if not isinstance(data, list) or not isinstance(layout, Mapping):
+            return None
+        kept = {"data": data, "layout": layout} | ({"frames": frames} if isinstance(frames, list) else {})
+        written = json.dumps(kept)
+        if len(written) > MAX_PLOT_CHARS:
+            return None
+        height = layout.get("height")
+        return Plot(self._shelf.put(written.encode(), "plotly"), height if isinstance(height, int) else None)
 
     def _html(self, data: JSON) -> Shown | None:
         html = _joined(data["text/html"])
@@ -101,7 +112,7 @@ class Intake:
         content = html.encode()
         if len(content) > MAX_HTML_BYTES:
             return Remark(words.HTML_CUT.format(size=size_words(len(content))))
-        return Frame(self._shelf.put(_FRAME_HEAD.encode() + content, "html"))
+        return Frame(self._shelf.put(content, "html"))
 
 
 def _text(data: JSON) -> Shown:
@@ -126,16 +137,6 @@ def _failure(output: JSON) -> Failure:
     lines = output.get("traceback")
     traceback = "\n".join(map(str, lines)) if isinstance(lines, list) else str(lines or "")
     return Failure(name, value, printed(traceback) or f"{name}: {value}")
-
-
-def _plot(figure: Any) -> Plot | None:
-    if not isinstance(figure, Mapping):
-        return None
-    data, layout = figure.get("data"), figure.get("layout")
-    if not isinstance(data, list) or not isinstance(layout, Mapping):
-        return None
-    written = json.dumps({"data": data, "layout": layout})
-    return Plot(written) if len(written) <= MAX_PLOT_CHARS else None
 
 
 def _joined(text: Any) -> str:

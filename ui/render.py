@@ -161,10 +161,10 @@ def _below(cell: Cell, pictures_before: int) -> list[dict[str, Any]]:
                 contents.append(snippets.component(snippets.picture(name, alt, size)))
             case Frame(name):
                 contents.append(snippets.component(snippets.frame(name)))
+            case Plot(name, height):
+                contents.append(snippets.component(snippets.chart(name, height)))
             case Prose(markdown):
                 contents.append(_text(markdown))
-            case Plot(figure):
-                contents.append(_plot(figure))
             case Remark(text):
                 contents.append(snippets.component(snippets.notice(text)))
             case _:
@@ -216,8 +216,3 @@ def _message(role: str, content: list[dict[str, Any]]) -> ChatMessage:
 def _text(text: str) -> dict[str, Any]:
     # As a dict: Gradio dedents a plain string as if it were a docstring.
     return {"type": "text", "text": text}
-
-
-def _plot(figure: str) -> dict[str, Any]:
-    value = {"type": "plotly", "plot": figure}
-    return {"type": "component", "component": "plot", "value": value, "constructor_args": {}, "props": {}}

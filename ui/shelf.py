@@ -15,11 +15,12 @@ MEDIA_TYPES = {
     "gif": "image/gif",
     "webp": "image/webp",
     "svg": "image/svg+xml",
-    "html": "text/html; charset=utf-8",
 }
+# Shown by documents around them (frames.py), never served as they are.
+FRAMED = frozenset({"html", "plotly"})
 BUDGET_BYTES = 512 * 1024 * 1024
 
-_NAME = re.compile(r"[0-9a-f]{64}\.(?:" + "|".join(MEDIA_TYPES) + ")")
+_NAME = re.compile(r"[0-9a-f]{64}\.(?:" + "|".join([*MEDIA_TYPES, *FRAMED]) + ")")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MAGIC = (
     (_PNG, "png"),
@@ -42,7 +43,7 @@ def picture_size(content: bytes) -> tuple[int, int] | None:
     if not content.startswith(_PNG) or len(content) < 24:
         return None
     width, height = struct.unpack(">II", content[16:24])
-    return (width, height) if 0 < width < 100_000 and 0 < height < 100_000 else None
+    return (width, height) if width and height else None
 
 
 class Shelf:

@@ -54,9 +54,10 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A Plotly figure as JSON: its data and its layout, nothing else of it."""
+    """A Plotly figure on the shelf, to be drawn in a sandboxed frame only; its height in pixels, if it names one."""
 
-    figure: str
+    name: str
+    height: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from ui.sizes import size_words
 
 MAX_CHIPS = 40
 MAX_PICTURE_HEIGHT = 520
+# Plotly's own height for a figure that names none, and the bounds that theme.py sets to a frame.
+CHART_HEIGHT, MIN_CHART_HEIGHT, MAX_CHART_HEIGHT = 450, 60, 720
 
 
 def component(html: str) -> dict[str, Any]:
@@ -41,10 +43,19 @@ def picture(name: str, alt: str, size: tuple[int, int] | None = None) -> str:
 
 
 def frame(name: str) -> str:
-    """Return an HTML output in a frame that has no origin: its scripts reach neither the page nor any network."""
+    """Return an HTML output in a frame that has no origin, no network and no scripts but ours."""
     return (
         f'<iframe class="gb-frame" sandbox="allow-scripts" src="/frames/{escape(name)}" '
         f'title="{escape(words.HTML_FRAME)}" loading="lazy"></iframe>'
+    )
+
+
+def chart(name: str, height: int | None = None) -> str:
+    """Return an interactive chart in such a frame; with its height (in pixels) the page leaves room for it."""
+    room = min(max(height or CHART_HEIGHT, MIN_CHART_HEIGHT), MAX_CHART_HEIGHT)
+    return (
+        f'<iframe class="gb-frame gb-chart" sandbox="allow-scripts" src="/frames/{escape(name)}" '
+        f'style="height:{room}px" title="{escape(words.CHART_FRAME)}" loading="lazy"></iframe>'
     )
 
 

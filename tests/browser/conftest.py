@@ -119,6 +119,16 @@ def api(site: Site) -> httpx2.Client:
     return httpx2.Client(base_url=site.api, timeout=60, trust_env=False)
 
 
+def say(site: Site, content: str, session: str) -> None:
+    """Say something in a session, and wait for the answer's end."""
+    with (
+        httpx2.Client(base_url=site.api, timeout=180, trust_env=False) as client,
+        client.stream("POST", f"/v1/sessions/{session}/messages", json={"content": content}) as events,
+    ):
+        told = events.read().decode()
+    assert "turn_finished" in told, told[-2000:]
+
+
 def picture(page: Page, name: str) -> None:
     """Keep a screenshot to be looked at."""
     PICTURES.mkdir(parents=True, exist_ok=True)

@@ -19,11 +19,11 @@ BlkioDeviceWriteBps BlkioDeviceWriteIOps BlkioWeight BlkioWeightDevice CapAdd Ca
 Cmd ConsoleSize ContainerIDFile CpuCount CpuPercent CpuPeriod CpuQuota CpuRealtimePeriod CpuRealtimeRuntime CpuShares
 CpusetCpus CpusetMems DeviceCgroupRules DeviceRequests Devices Dns DnsOptions DnsSearch Domainname Entrypoint Env
 ExposedPorts ExtraHosts GroupAdd Healthcheck HostConfig Hostname IOMaximumBandwidth IOMaximumIOps Image Init IpcMode
-Isolation KernelMemory KernelMemoryTCP Labels Links LogConfig MacAddress MaskedPaths Memory MemoryReservation MemorySwap
-MemorySwappiness Mounts NanoCpus NetworkDisabled NetworkMode NetworkingConfig OnBuild OomKillDisable OomScoreAdj
-OpenStdin PidMode PidsLimit PortBindings Privileged PublishAllPorts ReadonlyPaths ReadonlyRootfs RestartPolicy Runtime SecurityOpt
-Shell ShmSize StdinOnce StopSignal StopTimeout StorageOpt Sysctls Tmpfs Tty UTSMode Ulimits User UsernsMode Volumes
-VolumeDriver VolumesFrom WorkingDir
+Isolation KernelMemory KernelMemoryTCP Labels Links LogConfig MacAddress MaskedPaths Memory MemoryReservation
+MemorySwap MemorySwappiness Mounts NanoCpus NetworkDisabled NetworkMode NetworkingConfig OnBuild OomKillDisable
+OomScoreAdj OpenStdin PidMode PidsLimit PortBindings Privileged PublishAllPorts ReadonlyPaths ReadonlyRootfs
+RestartPolicy Runtime SecurityOpt Shell ShmSize StdinOnce StopSignal StopTimeout StorageOpt Sysctls Tmpfs Tty UTSMode
+Ulimits User UsernsMode Volumes VolumeDriver VolumesFrom WorkingDir
 """
 OURS = (
     "image",

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,20 @@ def test_a_picture_that_is_none_is_said(intake: Intake, encoded: str) -> None:
     assert isinstance(intake.output(display(image__png=encoded)), Remark)
 
 
+@pytest.mark.parametrize(("width", "height"), [(65535, 65535), (2**31, 2**31), (2**32 - 1, 1)])
+def test_a_picture_that_would_fill_the_browsers_memory_is_not_shown(intake: Intake, width: int, height: int) -> None:
+    bomb = png(1, 1)[:16] + struct.pack(">II", width, height) + png(1, 1)[24:]
+    shown = intake.output(display(image__png=base64.b64encode(bomb).decode()))
+    assert isinstance(shown, Remark)
+    assert f"{width}×{height}" in shown.text
+
+
 def test_html_is_framed_unless_its_text_says_as_much(intake: Intake, shelf: Shelf) -> None:
     framed = intake.output(display(text__html="<b>x</b>", text__plain="<IPython.core.display.HTML object>"))
     assert isinstance(framed, Frame)
     path = shelf.find(framed.name)
     assert path is not None
-    assert path.read_text().endswith("<b>x</b>")
+    assert path.read_text() == "<b>x</b>"
     assert isinstance(intake.output(display(text__html="<b>x</b>")), Frame)
     assert isinstance(intake.output(display(text__html="m", text__plain="<folium.Map at 0x7f>")), Frame)
     assert intake.output(display(text__html="<b>x</b>", text__plain="x = 1")) == Plain("x = 1")
@@ -101,12 +110,16 @@ def test_the_other_kinds(intake: Intake) -> None:
     assert intake.output({"output_type": "error", "ename": "E", "evalue": "v"}) == Failure("E", "v", "E: v")
 
 
-def test_of_a_plotly_figure_only_data_and_layout_are_kept(intake: Intake) -> None:
+def test_of_a_plotly_figure_only_what_is_drawn_is_kept(intake: Intake, shelf: Shelf) -> None:
     kind = "application/vnd.plotly.v1+json"
-    figure = {"data": [{"y": [1]}], "layout": {"title": "t"}, "config": {"plotlyServerURL": "https://evil"}}
+    wanted = {"data": [{"y": [1]}], "layout": {"title": "t", "height": 300}, "frames": [{"name": "1"}]}
+    figure = wanted | {"config": {"plotlyServerURL": "https://evil"}}
     plot = intake.output({"output_type": "display_data", "data": {kind: figure, "text/plain": "Figure()"}})
     assert isinstance(plot, Plot)
-    assert json.loads(plot.figure) == {"data": [{"y": [1]}], "layout": {"title": "t"}}
+    path = shelf.find(plot.name)
+    assert path is not None
+    assert json.loads(path.read_text()) == wanted
+    assert plot.height == 300
     assert intake.output({"output_type": "display_data", "data": {kind: [], "text/plain": "F"}}) == Plain("F")
 
 

@@ -55,7 +55,7 @@ def test_a_failure_says_why_without_being_unfolded() -> None:
 
 
 def test_what_is_to_be_seen_stands_below_the_card() -> None:
-    outputs = [Plain("42"), Picture("a.png"), Frame("b.html"), Prose("| t |"), Plot("{}"), Remark("odd")]
+    outputs = [Plain("42"), Picture("a.png"), Frame("b.html"), Prose("| t |"), Plot("c.plotly", 320), Remark("odd")]
     files = [{"path": "out/ü x.csv", "size": 2048, "change": "created"}]
     card, below = rendered(Cell("x", "ok", outputs=outputs, files=files, truncated=True, notices=["cut"]))
     assert "42" in everything([card])
@@ -65,7 +65,8 @@ def test_what_is_to_be_seen_stands_below_the_card() -> None:
     assert 'sandbox="allow-scripts"' in frame["value"]
     assert "allow-same-origin" not in frame["value"]
     assert prose == {"type": "text", "text": "| t |"}
-    assert plot["component"] == "plot"
+    assert 'sandbox="allow-scripts" src="/frames/c.plotly" style="height:320px"' in plot["value"]
+    assert not any(piece.get("component") == "plot" for piece in below["content"])
     assert "odd" in remark["value"]
     assert "cut" in notice["value"]
     assert words.CELL_TRUNCATED in truncated["value"]

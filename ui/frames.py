@@ -1,0 +1,87 @@
+"""The documents of frames: what a cell displayed, as data inside a page that runs scripts of ours and no others.
+
+Theory of operation. An HTML output may carry scripts, and a Content-Security-Policy that lets them run cannot seal
+them: WebRTC obeys none, and a frame that leads itself to another site has connected before it is refused. So what a
+cell displayed stands in the document as JSON in a block of data, and the policy names the hashes of our own scripts:
+`seal.js` shows HTML without what could run, load or lead away, and `chart.js` draws a figure with plotly.js, which is
+part of the document. A frame asks the network for nothing at all.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from html import escape
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ui import words
+
+if TYPE_CHECKING:
+    from zlib import _Compress as _Compressor
+
+_STYLE = (
+    "body{display:flow-root;margin:0;background:#fff;color:#111;color-scheme:light;font:14px/1.5 system-ui,sans-serif}"
+    ".gb-note{margin:8px 0 0;color:#64748b;font-size:12px}"
+)
+# A chart brings its own margins.
+_PADDING = {"html": "body{padding:8px}", "plotly": ".gb-note{margin:8px}"}
+_GZIP = 31  # zlib's way to say: with gzip's header
+
+
+@cache
+def policy(kind: str) -> str:
+    """Return the Content-Security-Policy of a frame that shows `html` or `plotly`."""
+    hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts(kind))
+    # Plotly's WebGL traces compile what they draw with; a figure's strings never are a part of that.
+    compiling = " 'unsafe-eval'" if kind == "plotly" else ""
+    return (
+        f"sandbox allow-scripts; default-src 'none'; script-src {hashes}{compiling}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; media-src data: blob:; font-src data:; connect-src 'none'; form-action 'none'; "
+        "base-uri 'none'; frame-ancestors 'self'"
+    )
+
+
+def document(kind: str, output: str) -> bytes:
+    """Return the document that shows an output, HTML or a figure's JSON; compressed with gzip."""
+    # Plotly is 4.8 MB: it is compressed once, and every document goes on from there.
+    beginning, compressor = _beginning(kind)
+    going_on = compressor.copy()
+    return beginning + going_on.compress(_ending(kind, output).encode()) + going_on.flush()
+
+
+@cache
+def _beginning(kind: str) -> tuple[bytes, _Compressor]:
+    library = scripts(kind)[:-2]
+    said = f'data-scripts="{escape(words.SCRIPTS_LEFT_OUT)}" data-broken="{escape(words.CHART_BROKEN)}"'
+    text = f'<!doctype html><html lang="en" {said}><meta charset="utf-8"><title>{escape(words.HTML_FRAME)}</title>'
+    text += f"<style>{_STYLE}{_PADDING[kind]}</style><body>{''.join(map(_element, library))}"
+    compressor = zlib.compressobj(wbits=_GZIP)
+    return compressor.compress(text.encode()), compressor
+
+
+def _ending(kind: str, output: str) -> str:
+    # Without "<" nothing in the data ends its block, or begins a comment in it (HTML, 13.2.5.4 and following).
+    data = (json.dumps(output) if kind == "html" else output).replace("<", "\\u003c")
+    return f'<script type="application/json" id="output">{data}</script>' + "".join(map(_element, scripts(kind)[-2:]))
+
+
+@cache
+def scripts(kind: str) -> tuple[str, ...]:
+    """Return the scripts of a frame in their order, the library first, if there is one."""
+    if kind == "html":
+        return _read("frame.js"), _read("seal.js")
+    library = Path(str(distribution("plotly").locate_file("plotly/package_data/plotly.min.js")))
+    return library.read_text(encoding="utf-8"), _read("frame.js"), _read("chart.js")
+
+
+def _read(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def _element(script: str) -> str:
+    return f"<script>{script}</script>"
