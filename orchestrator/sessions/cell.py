@@ -13,7 +13,7 @@ from orchestrator.events import CellFinished, CellNotice, CellStarted, EventLog,
 from orchestrator.kernel.connection import Heard, KernelConnection, Lost
 from orchestrator.kernel.messages import Failure, Message, Reply, State
 from orchestrator.kernel.outputs import Outputs
-from orchestrator.limits import DISK_WATCH_S, IDLE_AFTER_REPLY_S, INTERRUPT_GRACE_S
+from orchestrator.limits import DISK_WATCH_S, IDLE_AFTER_REPLY_S, INTERRUPT_GRACE_S, INTERRUPT_PACE_S
 from orchestrator.metrics import CELLS, LIMITS_HIT
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.spill import SpillFiles
@@ -107,6 +107,7 @@ class CellRun:
         self._timer: asyncio.Timeout | None = None
         self._deadline = 0.0  # in the loop's time
         self._must_end = False
+        self._interrupted_at = float("-inf")  # in the loop's time
 
     @property
     def message_id(self) -> str | None:
@@ -150,11 +151,14 @@ class CellRun:
     async def interrupt(self, *, must_end: bool) -> None:
         """Interrupt the cell. With `must_end`, a cell that does not heed it loses its kernel."""
         self._progress.interrupted = True
+        now = asyncio.get_running_loop().time()
         if must_end and not self._must_end:
             self._must_end = True
             if self._timer is not None:
-                self._timer.reschedule(asyncio.get_running_loop().time() + INTERRUPT_GRACE_S)
-        await self._sandbox.interrupt()
+                self._timer.reschedule(now + INTERRUPT_GRACE_S)
+        if now - self._interrupted_at >= INTERRUPT_PACE_S:
+            self._interrupted_at = now
+            await self._sandbox.interrupt()
 
     async def _watch_disk(self) -> None:
         """End the cell when it writes past the session's disk limit; a cell that only deletes may run beyond it."""
