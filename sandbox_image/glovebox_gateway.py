@@ -25,6 +25,9 @@ RUN_FOLDER = Path("/run/glovebox")
 HOME = Path(os.environ.get("HOME", "/home/sandbox"))
 FORWARDER = [sys.executable, "-I", "-S", "/opt/glovebox/egress_forwarder.py"]
 FORWARDER_CHECK_MS = 1000
+UNTAKEN_BYTES = 8 * 1024 * 1024
+TAKEN_POLL_S = 0.005
+QUEUED_MESSAGES = 16
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # tornado's own default is 10 MiB, and the gateway has no setting for it
 
 # jsonschema compiles a grammar when this optional module is there: 0.7 s of a cold start for nothing.
@@ -47,6 +50,41 @@ class Forwarder:
         """Start it again if it is gone."""
         if self._process.poll() is not None:
             self._process = subprocess.Popen(FORWARDER)
+
+
+def wait_for_the_orchestrator() -> None:
+    """Have the gateway take no more outputs of the kernel than the orchestrator takes; it would keep all in memory."""
+    import zmq
+    from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+    from tornado.ioloop import IOLoop
+
+    make, pass_on = ZMQChannelsWebsocketConnection.create_stream, ZMQChannelsWebsocketConnection.handle_outgoing_message
+
+    def untaken_bytes(connection: Any) -> int:
+        socket = connection.websocket_handler.ws_connection
+        return 0 if socket is None else len(socket.stream._write_buffer)
+
+    def make_with_a_short_queue(connection: Any) -> None:
+        make(connection)
+        connection.channels["iopub"].socket.setsockopt(zmq.RCVHWM, QUEUED_MESSAGES)
+
+    def take_more(connection: Any, outputs: Any) -> None:
+        if outputs.closed():
+            return
+        if untaken_bytes(connection) > UNTAKEN_BYTES // 2:
+            IOLoop.current().call_later(TAKEN_POLL_S, take_more, connection, outputs)
+        else:
+            outputs.on_recv_stream(connection.handle_outgoing_message)
+
+    def pass_on_and_wait(connection: Any, stream: Any, message: list[Any]) -> None:
+        pass_on(connection, stream, message)
+        outputs = connection.channels.get("iopub")
+        if stream is outputs and untaken_bytes(connection) > UNTAKEN_BYTES:
+            outputs.stop_on_recv()
+            IOLoop.current().call_later(TAKEN_POLL_S, take_more, connection, outputs)
+
+    ZMQChannelsWebsocketConnection.create_stream = make_with_a_short_queue
+    ZMQChannelsWebsocketConnection.handle_outgoing_message = pass_on_and_wait
 
 
 def gateway_class() -> Any:
@@ -90,6 +128,7 @@ def main() -> None:
     os.umask(0o022)
     os.environ.update(environ_of_programs(HOME))
     gateway = gateway_class().instance()
+    wait_for_the_orchestrator()
     gateway.kernel_id = settings["kernel_id"]
     gateway.initialize(
         [

@@ -1,4 +1,4 @@
-"""The kernel of a sandbox: ipykernel's, with three of its habits changed.
+"""The kernel of a sandbox: ipykernel's, with four of its habits changed.
 
 An interrupt strikes nothing but the user's own code. ipykernel takes interrupts for as long as it handles a request;
 one that comes while it sends its reply leaves half a message on the socket (the next one continues it, and the gateway
@@ -7,14 +7,16 @@ passes on rubbish) or none at all (whoever waits for the reply waits for ever).
 And what is printed at once goes out in pieces: the orchestrator refuses messages beyond a size, and a single print of
 20 MB would be one.
 
-And what is put out faster than the orchestrator takes it has to wait. The gateway would keep all of it in memory, and
-the kernel's socket drop what it cannot hold: a gigabyte printed at full speed would be the end of the sandbox.
+And what is put out faster than the gateway takes it has to wait (which waits for the orchestrator, in turn). Else it
+would pile up in this process, and the kernel's socket drop what it cannot hold: a gigabyte printed at full speed would
+be the end of the sandbox.
+
+And it forgets what it has put out: IPython keeps all of it for ever, which is the orchestrator's task.
 """
 
 import signal
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -22,12 +24,21 @@ import glovebox_packages
 import zmq
 from ipykernel.iostream import BackgroundSocket, IOPubThread, OutStream
 from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
 
 PIECE_CHARS = 1_000_000
-# A bit below what the orchestrator takes of a gateway at once, a second, and for a message at least.
-BURST_BYTES = 32 * 1024 * 1024
-BYTES_PER_S = 20 * 1024 * 1024
-MESSAGE_BYTES = 6 * 1024
+AHEAD_BYTES = 4 * 1024 * 1024  # what a thread may put out before it waits; more would only be more memory
+MESSAGE_BYTES = 6 * 1024  # what a message counts for at least
+QUEUED_MESSAGES = 16  # of at most a megabyte each, as a rule
+MOST_WAIT_S = 60.0  # then nobody takes anything any more, and the cell goes on
+
+
+class NothingKept(dict[int, list[Any]]):
+    """Stands where IPython keeps, for one of its magics, all that was ever printed or shown."""
+
+    def __missing__(self, execution_count: int) -> list[Any]:
+        """Return a list that is thrown away with what is put into it."""
+        return []
 
 
 class SandboxKernel(IPythonKernel):  # type: ignore[misc]
@@ -35,6 +46,7 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
+        self.shell.history_manager.outputs = NothingKept()
         glovebox_packages.use_environment()
         self.shell.register_magic_function(glovebox_packages.magic, "line", "pip")
 
@@ -82,52 +94,48 @@ def print_in_pieces() -> None:
     OutStream._flush_buffers = in_pieces
 
 
-class Pace:
-    """A bucket of bytes that fills at a steady rate; who takes more than there is waits."""
+class Ahead(threading.local):
+    """How much a thread has put out since it last waited for that to be sent."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._level = float(BURST_BYTES)
-        self._at = time.monotonic()
-
-    def take(self, count: int) -> None:
-        """Take bytes. An interrupt ends the waiting, too."""
-        with self._lock:
-            now = time.monotonic()
-            self._level = min(BURST_BYTES, self._level + (now - self._at) * BYTES_PER_S) - count
-            self._at = now
-            wait_s = -self._level / BYTES_PER_S
-        if wait_s > 0:
-            time.sleep(wait_s)
+    size = 0
 
 
-def keep_pace() -> None:
-    """Have code that prints or shows more than the orchestrator takes wait for it."""
-    pace = Pace()
-    make, send = IOPubThread.__init__, BackgroundSocket.send_multipart
-    write, flush = OutStream.write, OutStream.flush
+def keep_in_step() -> None:
+    """Have code that prints or shows more than the gateway takes wait for it."""
+    ahead = Ahead()
+    init_iopub, make = IPKernelApp.init_iopub, IOPubThread.__init__
+    write, send = OutStream.write, BackgroundSocket.send_multipart
+
+    def wait(sender: IOPubThread, size: int, before: Callable[[], None] | None = None) -> None:
+        ahead.size += size
+        if ahead.size < AHEAD_BYTES or threading.current_thread() is sender.thread:
+            return
+        ahead.size = 0
+        if before is not None:
+            sender.schedule(before)
+        sent = threading.Event()
+        sender.schedule(sent.set)
+        sent.wait(MOST_WAIT_S)
 
     def write_and_wait(stream: Any, text: str) -> int | None:
         written: int | None = write(stream, text)
-        stream.has_more = True
-        pace.take(len(text) if text.isascii() else 3 * len(text))
+        wait(stream.pub_thread, len(text) if text.isascii() else 3 * len(text), stream._flush)
         return written
-
-    def flush_and_wait(stream: Any) -> None:
-        flush(stream)
-        if getattr(stream, "has_more", False):
-            stream.has_more = False
-            pace.take(MESSAGE_BYTES)
 
     def send_and_wait(socket: Any, message: list[Any], *arguments: Any, **options: Any) -> Any:
         sent = send(socket, message, *arguments, **options)
-        pace.take(MESSAGE_BYTES + sum(len(part) for part in message))
+        wait(socket.io_thread, MESSAGE_BYTES + sum(len(part) for part in message))
         return sent
 
     def make_that_drops_nothing(thread: Any, socket: Any, *arguments: Any, **options: Any) -> None:
         socket.setsockopt(zmq.XPUB_NODROP, 1)
         make(thread, socket, *arguments, **options)
 
-    IOPubThread.__init__ = make_that_drops_nothing
-    OutStream.write, OutStream.flush = write_and_wait, flush_and_wait
-    BackgroundSocket.send_multipart = send_and_wait
+    def init_with_a_short_queue(app: Any, context: zmq.Context[Any]) -> None:
+        context.setsockopt(zmq.SNDHWM, QUEUED_MESSAGES)  # of sockets that are made from now on
+        init_iopub(app, context)
+        del context.sockopts[zmq.SNDHWM]
+
+    IPKernelApp.init_iopub, IOPubThread.__init__ = init_with_a_short_queue, make_that_drops_nothing
+    OutStream.write, BackgroundSocket.send_multipart = write_and_wait, send_and_wait
+    OutStream.flush_timeout = MOST_WAIT_S

@@ -303,6 +303,15 @@ def test_a_session_that_is_deleted_while_cells_wait_leaves_nothing(stack: Stack)
             assert not (stack.folder / "data" / "sessions" / session.id).exists()
 
 
+def test_what_was_put_out_takes_no_memory_of_the_kernel(session: ApiSession) -> None:
+    """Seen to fail with IPython's own history of outputs, which keeps every text and picture."""
+    resident = "print([line for line in open('/proc/self/status') if 'VmRSS' in line][0].split()[1])"
+    before = int(session.printed(resident))
+    session.run("for _ in range(100): print('x' * 1_000_000)")
+    session.run("from IPython.display import Markdown\nfor _ in range(100): display(Markdown('y' * 1_000_000))")
+    assert int(session.printed(resident)) - before < 80_000  # kB, of 200,000 that were put out
+
+
 def test_interrupts_at_any_moment_strike_only_the_cell_and_lose_nothing(session: ApiSession, stack: Stack) -> None:
     """Seen to fail with ipykernel's own handling: a reply that is interrupted never comes, or comes cut in half."""
     session.run("kept = 7")

@@ -1,6 +1,6 @@
 """Settings of every kernel in a sandbox."""
 
-from glovebox_kernel import SandboxKernel, keep_pace, print_in_pieces
+from glovebox_kernel import SandboxKernel, keep_in_step, print_in_pieces
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
@@ -16,4 +16,4 @@ with open("/proc/self/oom_score_adj", "w") as score:
     score.write("1000")
 
 print_in_pieces()
-keep_pace()
+keep_in_step()
