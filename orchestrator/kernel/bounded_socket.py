@@ -1,7 +1,8 @@
 """The WebSocket to a gateway, with bounds for what the library does by itself before a message reaches us.
 
 It answers every ping with a pong. A hostile gateway that pings without end and reads nothing would fill our memory
-with pongs, at no cost of a message. An honest one never pings: its pings are switched off at its start.
+with pongs, at no cost of a message; one that sends pongs nobody asked for would have us look at each. An honest one
+does neither: its pings are switched off at its start, and we send none.
 """
 
 from websockets.asyncio.client import ClientConnection
@@ -11,14 +12,14 @@ from websockets.protocol import Event
 
 from orchestrator.metrics import GATEWAY_VIOLATIONS
 
-_MOST_PINGS = 20
+_MOST_CONTROL_FRAMES = 20
 _MOST_UNREAD_BYTES = 4 * 1024 * 1024  # a cell's code, at most 1 MiB, fits in
 
 
 class BoundedConnection(ClientConnection):
     """A client connection that is cut off when its server abuses control frames or reads nothing."""
 
-    _pings = 0
+    _control_frames = 0
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the socket, then look at what they made us want to send."""
@@ -27,10 +28,10 @@ class BoundedConnection(ClientConnection):
             self._cut_off()
 
     def process_event(self, event: Event) -> None:
-        """Take one event of the protocol; too many pings are the end."""
-        if not isinstance(event, Response) and getattr(event, "opcode", None) is Opcode.PING:
-            self._pings += 1
-            if self._pings > _MOST_PINGS:
+        """Take one event of the protocol; too many pings or pongs are the end."""
+        if not isinstance(event, Response) and getattr(event, "opcode", None) in (Opcode.PING, Opcode.PONG):
+            self._control_frames += 1
+            if self._control_frames > _MOST_CONTROL_FRAMES:
                 self._cut_off()
                 return
         super().process_event(event)

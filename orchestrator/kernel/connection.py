@@ -281,4 +281,6 @@ def _why_it_broke(error: Exception) -> Lost:
         most = GATEWAY_MESSAGE_BYTES // 2**20
         reason = f"One output was larger than {most} MiB and is lost; write such a thing to a file instead."
         return Lost(reason, variables_kept=True, gateway_lives=True)
+    if sent is not None and sent.code in (CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA):
+        GATEWAY_VIOLATIONS.count("protocol")
     return Lost(f"The connection to the sandbox broke ({type(error).__name__}).")
