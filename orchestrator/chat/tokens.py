@@ -49,7 +49,7 @@ def cut_middle(text: str, most_tokens: int) -> str:
         return _joined(head, ceil((len(data) - most_bytes) / _BYTES_PER_TOKEN), tail, about="about ")
     if len(text) > _LONGEST_COUNTED_CHARS:
         half = _LONGEST_COUNTED_CHARS // 2
-        text = text[:half] + f"\n[… {len(text) - 2 * half:,} characters cut …]\n" + text[-half:]
+        text = text[:half] + f"\n[… {len(text) - 2 * half:,} characters cut …]\n…" + text[-half:]
     tokens = known.encode(text, disallowed_special=())
     if len(tokens) <= most_tokens:
         return text
@@ -58,4 +58,5 @@ def cut_middle(text: str, most_tokens: int) -> str:
 
 
 def _joined(head: str, cut_tokens: int, tail: str, about: str = "") -> str:
-    return f"{head}\n[… {about}{cut_tokens:,} tokens cut here …]\n{tail}"
+    # With a mark before it, no tail that is cut just so can begin like one of our own lines.
+    return f"{head}\n[… {about}{cut_tokens:,} tokens cut here …]\n…{tail}"

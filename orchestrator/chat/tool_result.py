@@ -9,17 +9,21 @@ from orchestrator.store.records import CellRecord
 
 # CSI and OSC sequences, and the short escapes (ECMA-48 and ECMA-35).
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
+# What would read as one of our own lines; in an output it is moved in by a space (THREATS F7).
+_LIKE_OURS = re.compile(r"^(?=\[|status:)", re.MULTILINE)
 _KIB = 1024
 
 
 def tool_result(cell: CellRecord) -> str:
-    """Return the text; its first line is the cell's status."""
+    """Return the text. Its first line is the cell's status; other lines that begin with `[` are Glovebox's own, too."""
     lines = [f"status: {cell.status}"]
     for output in cell.outputs:
         lines.extend(_told(output))
     if cell.files:
         lines.append("[files]")
-        lines.extend(f"{file['change']}: {file['path']} ({size_in_words(file['size'])})" for file in cell.files)
+        lines.extend(
+            f"{file['change']}: {_quoted(file['path'])} ({size_in_words(file['size'])})" for file in cell.files
+        )
     if len(lines) == 1:
         lines.append("(no output)")
     return "\n".join(lines)
@@ -48,9 +52,9 @@ def size_in_words(size: int) -> str:
 def _told(output: dict[str, Any]) -> list[str]:
     match output["output_type"]:
         case "stream":
-            return [f"[{output['name']}]", plain(output["text"]).rstrip("\n")]
+            return [f"[{output['name']}]", _quoted(output["text"]).rstrip("\n")]
         case "error":
-            return ["[traceback]", plain("\n".join(output["traceback"]))]
+            return ["[traceback]", _quoted("\n".join(output["traceback"]))]
     lines = []
     data: dict[str, Any] = output["data"]
     for mime_type, value in data.items():
@@ -60,8 +64,13 @@ def _told(output: dict[str, Any]) -> list[str]:
             lines.append("[interactive chart, shown to the user]")
     if not lines:
         text = data.get("text/plain") or data.get("text/markdown") or data.get("text/latex") or data.get("text/html")
-        lines = ["[value]" if output["output_type"] == "execute_result" else "[shown]", plain(str(text or "…"))]
+        lines = ["[value]" if output["output_type"] == "execute_result" else "[shown]", _quoted(str(text or "…"))]
     return lines
+
+
+def _quoted(text: str) -> str:
+    """Return text of the sandbox, plain, and no line of it to be taken for one of Glovebox's."""
+    return _LIKE_OURS.sub(" ", "\n".join(plain(text).splitlines()))
 
 
 def _pixels(mime_type: str, value: object) -> str:
