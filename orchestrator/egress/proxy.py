@@ -92,7 +92,7 @@ class EgressProxy:
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         room = asyncio.Semaphore(self._limits.connections)
-        pace = Pace(self._limits.requests_per_s, burst=self._limits.connections)
+        pace = Pace(self._limits.requests_per_s, burst=self._limits.requests_burst)
         while True:
             await room.acquire()
             try:

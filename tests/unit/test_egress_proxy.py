@@ -127,7 +127,7 @@ async def test_more_connections_than_allowed_wait_for_their_turn(world: World) -
 
 
 async def test_a_flood_of_requests_is_slowed_down(world: World) -> None:
-    async with world.proxy(connections=5, requests_per_s=50.0):
+    async with world.proxy(requests_burst=5, requests_per_s=50.0):
         asked_at = asyncio.get_running_loop().time()
         for _ in range(15):
             await world.ask(get("http://example.com/"))
