@@ -85,6 +85,7 @@ _FLAGS: dict[str, tuple[str, Callable[[Any], list[str]]]] = {
     "Labels": ("label", lambda labels: [f"{name}={text}" for name, text in labels.items()]),
     "RestartPolicy": ("restart", lambda policy: [policy["Name"]]),
     "LogConfig": ("log-driver", lambda config: [config["Type"]]),
+    "CpuShares": ("cpu-shares", _as_it_is),
     "NanoCpus": ("cpus", lambda count: [f"{count / 1e9:g}"]),
     "Ulimits": ("ulimit", lambda limits: [f"{limit['Name']}={limit['Soft']}:{limit['Hard']}" for limit in limits]),
     "Tmpfs": ("tmpfs", lambda folders: [f"{path}:{options}" for path, options in folders.items()]),

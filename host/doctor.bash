@@ -33,6 +33,7 @@ check_engine() {
   rate "cgroup v2" WARN "cgroup v1: the limits hold, but are coarser; boot the host with cgroup v2" test "$(engine_info .CgroupVersion)" = 2
   rate "memory, CPU and process limits" FAIL "the kernel cannot limit memory, CPU or processes ($limits): enable these cgroup controllers" test "$limits" = "true true true"
   rate "seccomp" FAIL "seccomp is off, so a sandbox may make any system call: enable it in the kernel and the engine" contains "${options/seccomp,profile=unconfined/}" name=seccomp
+  rate "$(nproc) CPUs" WARN "$(nproc) CPUs: a session whose profile gives it all of them (the default is 2) can slow everybody else down: set its 'cpus' to one less" test "$(nproc)" -gt 2
   rate "loop devices and ext4, for hard disk limits" WARN "there is no loop device or no ext4: profiles with a hard disk limit cannot be used; load the modules loop and ext4" loop_mounts_work
   rate "AppArmor" WARN "AppArmor is off, one wall fewer: enable it where the host has it" contains "$options" name=apparmor
 }

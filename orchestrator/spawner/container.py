@@ -13,6 +13,7 @@ HOME = "/home/sandbox"
 WORKSPACE = "/mnt/data"
 RUN = "/run/glovebox"
 EGRESS = "/run/egress"
+CPU_SHARES = 128  # an eighth of anybody else's: a host that is short of CPU serves the orchestrator first
 
 # The engine's own list, and what else tells about the host and what others do on it (THREATS S14).
 MASKED_PATHS = [
@@ -132,6 +133,7 @@ def container_settings(request: Create, profile: Profile, data: Data, labels: di
             "MemorySwap": memory,
             "OomScoreAdj": 500,
             "NanoCpus": int(profile.cpus * 1e9),
+            "CpuShares": CPU_SHARES,
             "PidsLimit": profile.pids,
             "ShmSize": 64 * MIB,
             "Ulimits": [

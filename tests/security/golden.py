@@ -9,15 +9,22 @@ What is in nobody's golden list fails; look at it, and accept it with
 
 import json
 import os
+import re
 from pathlib import Path
 
 from orchestrator.spawner.container import MASKED_PATHS
 
 Posture = dict[str, list[str]]
 FOLDER = Path(__file__).with_name("golden")
+_THREADS = re.compile(r"(?<=_THREADS)=\d+|(?<=_CPU_COUNT)=\d+")
 ACCEPTING = bool(os.environ.get("GLOVEBOX_ACCEPT_POSTURE"))
 # These do not depend on the host: nothing of them may be missing, either.
 OURS = ("identity", "environment", "limits", "processes", "cgroup", "names", "tree", "interfaces")
+
+
+def comparable(found: Posture) -> Posture:
+    """Return what was found without the number of CPUs that the profile gives."""
+    return {subject: [_THREADS.sub("=its CPUs", entry) for entry in entries] for subject, entries in found.items()}
 
 
 def accepted(runtime: str) -> Posture:
@@ -38,13 +45,15 @@ def mask_entries() -> list[str]:
 def differences(runtime: str, found: Posture) -> Posture:
     """Return what was found that nobody accepted, by subject."""
     known = accepted(runtime)
-    new = {subject: sorted(set(entries) - set(known.get(subject, []))) for subject, entries in found.items()}
+    new = {
+        subject: sorted(set(entries) - set(known.get(subject, []))) for subject, entries in comparable(found).items()
+    }
     return {subject: entries for subject, entries in new.items() if entries}
 
 
 def absences(runtime: str, found: Posture) -> Posture:
     """Return what should have been found, of the subjects that are the same on every host."""
-    golden = read(runtime)
+    golden, found = read(runtime), comparable(found)
     gone = {subject: sorted(set(golden[subject]) - set(found.get(subject, []))) for subject in OURS}
     return {subject: entries for subject, entries in gone.items() if entries}
 
@@ -52,7 +61,7 @@ def absences(runtime: str, found: Posture) -> Posture:
 def accept(runtime: str, found: Posture) -> None:
     """Make this posture the golden one. What came from the masks is left out: it follows from the settings."""
     kept = [entry for entry in found["mounts"] if entry.split()[0] not in MASKED_PATHS]
-    (FOLDER / f"{runtime}.json").write_text(json.dumps(found | {"mounts": kept}, indent=1) + "\n")
+    (FOLDER / f"{runtime}.json").write_text(json.dumps(comparable(found) | {"mounts": kept}, indent=1) + "\n")
 
 
 def read(name: str) -> Posture:

@@ -154,6 +154,7 @@ def test_nothing_else_is_asked_of_the_engine() -> None:
     made = settings()
     about = {"Image", "User", "WorkingDir", "Hostname", "Labels", "StopTimeout", "Env", "HostConfig"}
     limits = {"Memory", "MemorySwap", "OomScoreAdj", "NanoCpus", "PidsLimit", "ShmSize", "Ulimits", "Tmpfs"}
+    limits |= {"CpuShares"}
     sealed = {"Runtime", "NetworkMode", "CapDrop", "SecurityOpt", "Privileged", "ReadonlyRootfs", "IpcMode"}
     sealed |= {"CgroupnsMode", "Init", "RestartPolicy", "AutoRemove", "LogConfig", "MaskedPaths", "ReadonlyPaths"}
     assert set(made) == about
@@ -168,6 +169,7 @@ def test_the_limits_are_those_of_the_profile() -> None:
     host = settings(Profile(cpus=0.5, memory_mb=512, pids=99, disk_mb=100, tmp_mb=33, runtime="runsc"))["HostConfig"]
     assert host["Memory"] == host["MemorySwap"] == 512 * MIB
     assert (host["NanoCpus"], host["PidsLimit"], host["Runtime"]) == (500_000_000, 99, "runsc")
+    assert host["CpuShares"] < 1024  # what everybody else has
     ulimits = {limit["Name"]: (limit["Soft"], limit["Hard"]) for limit in host["Ulimits"]}
     assert ulimits == {
         "core": (0, 0),
