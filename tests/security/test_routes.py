@@ -19,6 +19,7 @@ from orchestrator.app import make_app
 from orchestrator.config import Settings
 from tests.stack import ApiSession, Stack
 
+pytestmark = pytest.mark.any_runtime
 TOKEN = "a-long-random-token-for-this-test"
 OTHERS = "f" * 32  # a session of somebody else
 
