@@ -108,6 +108,8 @@ def test_an_engine_that_goes_away_in_the_middle_is_an_error_and_nothing_runs_els
         session = ApiSession(client)
         session.run("open('a.txt', 'w').write('a')")
         way.unlink()
+        stack.kill(stack.spawner)  # it has connections that live on
+        stack.start_spawner()
         docker("rm", "-f", stack.container_of(session.id))
         answer = client.post(f"{session.path}/executions", json={"code": "open('ran.txt', 'w').close()"})
         assert (answer.status_code, answer.json()["code"]) == (503, "engine_unavailable")

@@ -56,7 +56,11 @@ def ask(folder: SessionFolder) -> Iterator[Ask]:
     app = problems.Api(responses=problems.REFUSED)
     problems.install(app)
     app.include_router(files.router)
-    app.dependency_overrides[_owned] = lambda: (None, SimpleNamespace(folder=folder))
+
+    async def its_folder(make: bool = False) -> SessionFolder:
+        return folder
+
+    app.dependency_overrides[_owned] = lambda: (None, SimpleNamespace(files=its_folder))
     app.dependency_overrides[_services] = lambda: SimpleNamespace(sessions=SimpleNamespace(touch=touch))
     # Starlette's own test client decodes a path twice.
     asking = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost")

@@ -83,11 +83,11 @@ def test_the_policy_names_every_script_of_the_document_and_allows_no_other(kind:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_policy_leaves_no_way_to_the_network_or_the_page(kind: str) -> None:
     told = dict(part.split(" ", 1) for part in policy(kind).split("; "))
-    assert told["sandbox"] == "allow-scripts"
-    assert told["default-src"] == told["connect-src"] == told["form-action"] == told["base-uri"] == "'none'"
-    assert told["frame-ancestors"] == "'self'"
-    sources = " ".join(told[name] for name in told if name not in ("sandbox", "frame-ancestors"))
-    assert not re.search(r"'self'|'unsafe-inline'.*script|https?:|\*|wss?:", sources.replace(told["style-src"], ""))
+    assert (told["sandbox"], told["frame-ancestors"]) == ("allow-scripts", "'self'")
+    never = ("default-src", "connect-src", "form-action", "base-uri")
+    assert {told[name] for name in never} == {"'none'"}
+    rest = set(told) - {"sandbox", "frame-ancestors", "script-src", "style-src", *never}
+    assert {source for name in rest for source in told[name].split()} == {"data:", "blob:"}
 
 
 def test_the_library_is_the_version_that_the_sandbox_has() -> None:
