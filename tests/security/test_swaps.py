@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from tests.stack import RUNTIMES, MakeSession, Stack, wait_for
 UID = 269_001
 READS, WRITES = 90_000, 10_000
 CONNECTS, WHOLE_CONNECTS = 90_000, 10_000
+BETWEEN_S = 0.001  # from a naive check to the use, as a busy thread's turn may take: such code loses soon
 NAMES = ("file", "folder/secret")
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root gives files to another uid")
@@ -117,6 +119,7 @@ def test_the_same_race_is_lost_by_code_that_opens_by_path(folder: SessionFolder,
         with suppress(OSError):
             path = workspace / name
             if path.is_file() and path.resolve().is_relative_to(workspace.resolve()):
+                time.sleep(BETWEEN_S)
                 return os.read(descriptor := os.open(path, os.O_RDONLY | os.O_NONBLOCK), 100) + _close(descriptor)
         return b""
 
@@ -231,6 +234,7 @@ def test_the_same_socket_race_is_lost_by_code_that_connects_by_path(
         with socket.socket(socket.AF_UNIX) as line, suppress(OSError):
             line.setblocking(False)
             if path.is_socket() and not path.is_symlink() and path.stat().st_uid == UID:
+                time.sleep(BETWEEN_S)
                 line.connect(str(path))
 
     with swapping("sockets", folder.run, UID, socket_targets(listeners), RUNTIME):
