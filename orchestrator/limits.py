@@ -31,9 +31,7 @@ SANDBOX_START_S = 60.0
 SANDBOX_ADOPT_S = 15.0  # a sandbox that runs already has no reason to be slow
 SOCKET_POLL_S = 0.004
 INTERRUPT_GRACE_S = 5.0  # a cell that ignores its interrupt this long loses its kernel
-INTERRUPT_PACE_S = (
-    0.2  # what comes sooner finds the cell interrupted; a queue of them would slow the kernel for minutes
-)
+INTERRUPT_PACE_S = 0.2  # sooner, the cell is interrupted already, and a queue of them slows the kernel for minutes
 RESTART_S = 30.0
 IDLE_AFTER_REPLY_S = 2.0  # the gateway can lose the closing `idle`
 KERNEL_DEATH_POLL_S = 1.0

@@ -9,6 +9,7 @@ from starlette.types import Scope
 
 from orchestrator.limits import REFUSALS_NOTED_BURST, REFUSALS_NOTED_PER_S
 from orchestrator.metrics import AUDIT_LOST, REFUSALS
+from orchestrator.pace import Pace
 from orchestrator.store.audit import AuditEntry, AuditLog
 from orchestrator.store.records import SessionRecord
 
@@ -30,7 +31,7 @@ class Refusals:
 
     def __init__(self, audit: AuditLog) -> None:
         self._audit = audit
-        self._paces: dict[tuple[str, str], _Pace] = {}
+        self._paces: dict[tuple[str, str], Pace] = {}
 
     def of_turn(self, record: SessionRecord, problem: Mapping[str, Any]) -> None:
         """Note the problem that a turn ended with."""
@@ -53,7 +54,7 @@ class Refusals:
         """
         if code not in _POLICY:
             return
-        pace = self._paces.setdefault((entry.user, code), _Pace())
+        pace = self._paces.setdefault((entry.user, code), Pace(REFUSALS_NOTED_PER_S, REFUSALS_NOTED_BURST))
         if pace.allows(time.monotonic()):
             self._audit.note(entry)
         else:
@@ -76,19 +77,3 @@ def note_refusal(scope: Scope, user: str, problem: Mapping[str, Any]) -> None:
 
 def _told(problem: Mapping[str, Any]) -> str:
     return f"{problem['code']}: {problem['detail']}"
-
-
-class _Pace:
-    """Lets a burst pass at once, and so many a second in the long run; what it does not let pass costs nothing."""
-
-    def __init__(self) -> None:
-        self._left: float = REFUSALS_NOTED_BURST
-        self._at = time.monotonic()
-
-    def allows(self, now: float) -> bool:
-        self._left = min(REFUSALS_NOTED_BURST, self._left + (now - self._at) * REFUSALS_NOTED_PER_S)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True

@@ -78,12 +78,8 @@ class Disks:
         if not self._is_mounted(session_id):
             return {}
         with self._session(session_id) as session:
-            try:
-                mounts.unmount(session)
-            except OSError as error:
-                if error.errno != errno.EBUSY:
-                    raise
-                raise Refused("disk_busy", "The session's disk is in use.") from error
+            if not _unmounted(session):
+                raise Refused("disk_busy", "The session's disk is in use.")
         with self._image(session_id) as image:
             if not images.lock(image, DISK_RELEASE_S):
                 raise Refused("disk_busy", "The session's disk is still mounted elsewhere, maybe in its sandbox.")
@@ -93,11 +89,7 @@ class Disks:
     def _delete(self, session_id: str) -> dict[str, Any]:
         if self._is_mounted(session_id):
             with self._session(session_id) as session:
-                try:
-                    mounts.unmount(session)
-                except OSError as error:
-                    if error.errno != errno.EBUSY:
-                        raise
+                if not _unmounted(session):
                     mounts.unmount(session, even_in_use=True)  # a download that is under way ends in peace
         for suffix in (".ext4", ".new"):
             (self._images / session_id).with_suffix(suffix).unlink(missing_ok=True)
@@ -155,3 +147,14 @@ class Disks:
 
     def _point(self, session_id: str) -> str:
         return str(self._data / "sessions" / session_id / mounts.POINT)
+
+
+def _unmounted(session: int) -> bool:
+    """Unmount a session's disk; tell whether that is done, or somebody uses it."""
+    try:
+        mounts.unmount(session)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""How much of the network one session may use: limits, what is used up, and the pace of new requests. No I/O."""
+"""How much of the network one session may use: limits, and what is used up. No I/O."""
 
 from dataclasses import dataclass
 
@@ -51,17 +51,3 @@ class Usage:
         self.bytes_down += count
         if self.bytes_down > limits.bytes_down:
             raise BudgetSpent
-
-
-class Pace:
-    """Lets `burst` requests pass at once, and `per_second` in the long run."""
-
-    def __init__(self, per_second: float, burst: int) -> None:
-        self._interval = 1 / per_second
-        self._burst_s = burst / per_second
-        self._next_at = 0.0
-
-    def wait_s(self, now: float) -> float:
-        """Count one request and return how long to wait before the next one is taken."""
-        self._next_at = max(self._next_at, now - self._burst_s) + self._interval
-        return max(0.0, self._next_at - now)

@@ -15,11 +15,12 @@ from typing import Self
 
 import structlog
 
-from orchestrator.egress.budgets import EgressLimits, Pace, Usage
+from orchestrator.egress.budgets import EgressLimits, Usage
 from orchestrator.egress.dialling import CheckAddress, Dialler, Resolve, check_by_rule, resolve_by_system
 from orchestrator.egress.exchange import EgressRecord, Exchange, Grant
 from orchestrator.egress.policy import EgressPolicy
 from orchestrator.errors import SandboxUnavailable
+from orchestrator.pace import Pace
 
 log = structlog.get_logger()
 
@@ -92,7 +93,7 @@ class EgressProxy:
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         room = asyncio.Semaphore(self._limits.connections)
-        pace = Pace(self._limits.requests_per_s, burst=self._limits.requests_burst)
+        pace = Pace(self._limits.requests_per_s, self._limits.requests_burst)
         while True:
             await room.acquire()
             try:
@@ -103,7 +104,7 @@ class EgressProxy:
                 await asyncio.sleep(_ACCEPT_RETRY_S)
                 continue
             self._serve(client, room)
-            await asyncio.sleep(pace.wait_s(loop.time()))
+            await asyncio.sleep(pace.charge(1, loop.time()))
 
     def _serve(self, client: socket.socket, room: asyncio.Semaphore) -> None:
         client.setblocking(False)  # noqa: FBT003

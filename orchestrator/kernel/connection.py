@@ -25,7 +25,6 @@ from orchestrator.kernel.door import connect_to_gateway
 from orchestrator.kernel.frames import SUBPROTOCOL, BadFrame, parse_frame, serialize_frame
 from orchestrator.kernel.gateway_http import BadReply, post
 from orchestrator.kernel.messages import Message, State, parent_id, parse_message
-from orchestrator.kernel.pace import Pace
 from orchestrator.limits import (
     GATEWAY_BURST_BYTES,
     GATEWAY_BYTES_PER_S,
@@ -35,6 +34,7 @@ from orchestrator.limits import (
     RESTART_S,
 )
 from orchestrator.metrics import GATEWAY_MESSAGES_DROPPED, GATEWAY_VIOLATIONS
+from orchestrator.pace import Pace
 
 _WAITING_MESSAGES = 256
 _PROBE_S = 0.25

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from tests.security.watch import MOST_RSS_MB, Watch, watching
+from tests.security.watch import assert_held, watching
 from tests.stack import ApiSession, MakeSession, Stack
 
 # A fork bomb may have as many processes as its profile says; the machine around the tests has its own.
@@ -31,11 +31,6 @@ SPIN = (
     "for _ in range(20): threading.Thread(target=spin, daemon=True).start()\n"
     "signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001); signal.signal(signal.SIGALRM, lambda *_: None)\nspin()"
 )
-
-
-def assert_held(watch: Watch) -> None:
-    assert watch.rss_mb < MOST_RSS_MB, watch.told()
-    assert watch.peer_kept_answering(), watch.told()
 
 
 def recovers(session: ApiSession, tries: int = 4) -> None:

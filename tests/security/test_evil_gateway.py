@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.security.watch import MOST_RSS_MB, Watch, watching
+from tests.security.watch import assert_held, watching
 from tests.stack import ApiSession, MakeSession, Stack, wait_for
 
 MALFORMED = 10  # of the messages that "odd-messages" sends; others are well formed, and for nobody
@@ -76,11 +76,6 @@ def take_over(session: ApiSession, stack: Stack, case: str) -> None:
     run_folder = stack.folder / "data" / "sessions" / session.id / "run"
     wait_for((run_folder / "taken").exists, "the takeover")
     assert session.client.post(f"{session.path}/restart").status_code == 204
-
-
-def assert_held(watch: Watch) -> None:
-    assert watch.rss_mb < MOST_RSS_MB, watch.told()
-    assert watch.peer_kept_answering(), watch.told()
 
 
 def some(cases: tuple[str, ...], stack: Stack) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from tests.engine import docker
-from tests.security.watch import MOST_RSS_MB, Watch, watching
+from tests.security.watch import assert_held, watching
 from tests.stack import ApiSession, MakeSession, Stack
 
 DISK_MB = 32
@@ -24,11 +24,6 @@ def workspace(stack: Stack, session: ApiSession) -> Path:
 
 def blocks_mb(folder: Path) -> float:
     return sum(path.stat(follow_symlinks=False).st_blocks for path in folder.rglob("*")) / 2048
-
-
-def assert_held(watch: Watch) -> None:
-    assert watch.rss_mb < MOST_RSS_MB, watch.told()
-    assert watch.peer_kept_answering(), watch.told()
 
 
 def test_a_full_workspace_is_told_and_usable_again_once_files_are_deleted(

@@ -5,7 +5,7 @@ A gateway that floods by itself, without the pace that an honest kernel keeps, i
 
 import pytest
 
-from tests.security.watch import MOST_RSS_MB, Watch, watching
+from tests.security.watch import assert_held, watching
 from tests.stack import ApiSession, MakeSession, Stack
 
 GIGABYTE = "line = 'x' * 99 + '\\n'\nfor _ in range(1000): print(line * 10_000, end='')\nprint('the end')"
@@ -26,11 +26,6 @@ SMALL_FLOODS = {
     "a long line": "import sys\nsys.stdout.write('y' * 40_000_000)",
     "errors": "for _ in range(200):\n    try: 1 / 0\n    except ZeroDivisionError: get_ipython().showtraceback()",
 }
-
-
-def assert_held(watch: Watch) -> None:
-    assert watch.rss_mb < MOST_RSS_MB, watch.told()
-    assert watch.peer_kept_answering(), watch.told()
 
 
 def texts(cell: dict) -> str:  # type: ignore[type-arg]

@@ -102,6 +102,12 @@ class Watch:
         return taken
 
 
+def assert_held(watch: Watch) -> None:
+    """What must hold whatever a session does: bounded memory, and a peer that is answered."""
+    assert watch.rss_mb < MOST_RSS_MB, watch.told()
+    assert watch.peer_kept_answering(), watch.told()
+
+
 def p95(seconds: list[float]) -> float:
     return statistics.quantiles(seconds, n=20)[18]
 
