@@ -91,3 +91,29 @@ audit = Table(
     Column("detail", String(500), nullable=False),
     sqlite_autoincrement=True,
 )
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(60), unique=True, nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("password_hash", String(200)),
+    Column("created_at", DateTime, nullable=False),
+    Column("disabled_at", DateTime),
+)
+
+# API tokens and logins of browsers, told apart by `kind`; what is kept proves a secret and is none.
+user_secrets = Table(
+    "user_secrets",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), index=True, nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("secret_hash", String(64), nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("used_at", DateTime),
+    Column("expires_at", DateTime),
+    Column("revoked_at", DateTime),
+)

@@ -1,0 +1,1 @@
+"""Who may use Glovebox: accounts with roles, their passwords, API tokens and logins."""
