@@ -9,9 +9,10 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from orchestrator.api import about, executions, export, files, messages, metrics, problems, sessions
+from orchestrator.api import about, accounts, executions, export, files, messages, metrics, problems, sessions
 from orchestrator.api.body_limit import BodyLimit
 from orchestrator.api.guard import Guard
+from orchestrator.api.identity import Door, OnePerson, Team
 from orchestrator.api.refusals import Refusals
 from orchestrator.api.services import Services
 from orchestrator.chat.models import Models
@@ -20,6 +21,8 @@ from orchestrator.chat.tokens import encoding
 from orchestrator.config import Settings
 from orchestrator.demo_model.server import demo_app
 from orchestrator.disks_client import DisksClient
+from orchestrator.people.first_admin import make_first_admin
+from orchestrator.people.service import People
 from orchestrator.sessions.egress_audit import told_of_egress
 from orchestrator.sessions.network import Networks
 from orchestrator.sessions.service import Sessions
@@ -27,6 +30,7 @@ from orchestrator.spawner_client import SpawnerClient
 from orchestrator.store.audit import AuditLog
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
+from orchestrator.store.people import PeopleStore
 from orchestrator.store.sessions import SessionStore
 
 
@@ -50,10 +54,13 @@ def make_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for door in (sessions, executions, files, messages, export, about, metrics):
+    for door in (sessions, executions, files, messages, export, about, metrics, accounts):
         app.include_router(door.router)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Guard, token=settings.token, allowed_hosts=settings.config.server.allowed_hosts)
+    entrance: Door = OnePerson(settings.token)
+    if settings.config.people.mode == "team":
+        entrance = Team(lambda: app.state.services.people)
+    app.add_middleware(Guard, door=entrance, allowed_hosts=settings.config.server.allowed_hosts)
     return app
 
 
@@ -66,6 +73,9 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     audit = AuditLog(database)
     audit.open()
     refusals = Refusals(audit)
+    people = People(PeopleStore(database))
+    if settings.config.people.mode == "team":
+        await make_first_admin(people, settings.admin_password, settings.data)
     conversation = ConversationStore(database)
     spawner = SpawnerClient(settings.spawner_socket)
     disks = DisksClient(settings.disks_socket)
@@ -81,7 +91,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
             tasks.create_task(asyncio.to_thread(encoding), name="token encoding"),
         ]
         try:
-            yield Services(settings, database, conversation, service, chat, models, spawner, audit, refusals)
+            yield Services(settings, database, conversation, service, chat, models, spawner, audit, refusals, people)
         finally:
             for task in background:
                 task.cancel()

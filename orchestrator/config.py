@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from orchestrator.egress.policy import AllowedHost, EgressPolicy
 from orchestrator.errors import ConfigError
+from orchestrator.limits import PASSWORD_LONGEST, PASSWORD_SHORTEST
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 Name = Annotated[str, Field(pattern=_NAME)]
@@ -120,6 +121,14 @@ class Server(Part):
     allowed_hosts: tuple[str, ...] = Field(default=(), description="host names beside localhost and 127.0.0.1")
 
 
+class People(Part):
+    """Who may use this Glovebox."""
+
+    mode: Literal["one", "team"] = Field(
+        default="one", description="one person on this machine, or a team whose members log in"
+    )
+
+
 class Config(Part):
     """The whole config."""
 
@@ -129,6 +138,7 @@ class Config(Part):
     package_index: PackageIndex = PackageIndex()
     providers: tuple[Provider, ...] = ()
     chat: Chat = Chat()
+    people: People = People()
 
     def egress_policy(self, profile: Profile) -> EgressPolicy | None:
         """Return what sandboxes of a profile may reach; None: they get no way out at all."""
@@ -167,6 +177,7 @@ class Settings(Part):
     listen_port: int
     token: str | None
     ca_bundle: Path | None
+    admin_password: str | None
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -190,16 +201,27 @@ class Settings(Part):
             listen_port=_port(environ.get("GLOVEBOX_LISTEN_PORT")) or config.server.port,
             token=environ.get("GLOVEBOX_TOKEN") or None,
             ca_bundle=Path(environ["GLOVEBOX_CA_BUNDLE"]) if environ.get("GLOVEBOX_CA_BUNDLE") else None,
+            admin_password=environ.get("GLOVEBOX_ADMIN_PASSWORD") or None,
         )
         # In a container the process listens on all of *its* addresses; what counts is where the port is published.
         reachable_at = environ.get("GLOVEBOX_BIND") or listen_host
-        if reachable_at not in LOOPBACK and settings.token is None:
+        team = config.people.mode == "team"
+        if team and settings.token is not None:
+            raise ConfigError(
+                "GLOVEBOX_TOKEN is one token for everybody, and people.mode is 'team', where each has their own. "
+                "Remove it from the environment and .env; './glovebox user token NAME' makes one for a person."
+            )
+        if reachable_at not in LOOPBACK and settings.token is None and not team:
             raise ConfigError(
                 f"The API would be reachable at {reachable_at!r} without a token. Set GLOVEBOX_TOKEN to a long random "
-                "string, or bind to 127.0.0.1."
+                "string, or people.mode to 'team', or bind to 127.0.0.1."
             )
         if settings.token is not None and len(settings.token) < 16:
             raise ConfigError("GLOVEBOX_TOKEN has fewer than 16 characters; use a long random string.")
+        if not PASSWORD_SHORTEST <= len(settings.admin_password or "x" * PASSWORD_SHORTEST) <= PASSWORD_LONGEST:
+            raise ConfigError(
+                f"GLOVEBOX_ADMIN_PASSWORD must have {PASSWORD_SHORTEST} to {PASSWORD_LONGEST} characters."
+            )
         return settings
 
 
@@ -256,6 +278,7 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
         "profiles": Profile,
         "providers": Provider,
         "chat": Chat,
+        "people": People,
         "package_index": PackageIndex,
         "egress": EgressHost,
         "hosts": EgressHost,

@@ -5,7 +5,8 @@
     ├── Conflict                  409  turn_running, …
     ├── BadRequest                400/422 bad_path, unknown_profile, …
     ├── Unauthorized              401
-    ├── Forbidden                 403  wrong host or origin
+    ├── Forbidden                 403  wrong host or origin, read_only, admins_only
+    ├── TooManyRequests           429  too_many_tries
     ├── DiskFull                  507  the profile's disk limit is reached
     ├── SandboxUnavailable        503  no Docker, no image, a container that will not start
     └── ModelUnavailable          502/503  no key, a wrong key, a provider that does not answer
@@ -89,15 +90,27 @@ class BadPath(BadRequest):
 
 
 class Unauthorized(GloveboxError):
-    """No token, or a wrong one."""
+    """No token, a wrong one, or a wrong password."""
 
     status = HTTPStatus.UNAUTHORIZED
     code = "unauthorized"
     title = "A valid token is needed"
 
 
+class TooManyRequests(GloveboxError):
+    """It was tried too often; the same may work after a while."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "too_many_requests"
+    title = "Too many requests"
+
+    def __init__(self, detail: str, *, retry_after_s: float, code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.retry_after_s = retry_after_s
+
+
 class Forbidden(GloveboxError):
-    """The request came by a way that is not allowed (host, origin)."""
+    """The request came by a way that is not allowed (host, origin), or asks for what this person may not do."""
 
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"

@@ -59,6 +59,10 @@ MODEL_REPLY_CHARS = 1_000_000  # a reply that is longer never ends
 FILES_TOLD = 50  # workspace files named to the model
 STOP_S = 15.0  # a stopped turn that takes longer is ended as it is
 
+# Passwords, in characters. Each hash costs 64 MiB whatever the length; the longest only bounds what is read.
+PASSWORD_SHORTEST = 10
+PASSWORD_LONGEST = 200
+
 # The audit log. A full queue is some megabytes.
 AUDIT_QUEUE_ENTRIES = 4000
 AUDIT_BATCH_ENTRIES = 500

@@ -63,8 +63,9 @@ class Stack:
             "GLOVEBOX_SPAWNER_SOCKET": str(folder / "spawner.sock"),
             "GLOVEBOX_INSTANCE": self.instance,
         }
-        for name in ("OPENAI_API_KEY", "GLOVEBOX_TOKEN", "GLOVEBOX_BIND", "GLOVEBOX_DATA_VOLUME"):
-            self._environ.pop(name, None)
+        self._environ.pop("OPENAI_API_KEY", None)
+        for name in ("TOKEN", "ADMIN_PASSWORD", "BIND", "DATA_VOLUME"):
+            self._environ.pop(f"GLOVEBOX_{name}", None)
         # Where it is set, every start compiles all libraries anew, and takes ten times as long.
         self._environ.pop("PYTHONDONTWRITEBYTECODE", None)
         self._environ |= environ or {}
@@ -110,6 +111,18 @@ class Stack:
         with self.client() as client:
             lines = client.get("/metrics").text.splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+    def command(self, module: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command beside what runs, on the same data."""
+        return subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            env=self._environ,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def log(self, name: str) -> str:
         return (self.folder / name).read_text()

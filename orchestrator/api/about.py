@@ -6,9 +6,10 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from orchestrator.api.problems import NO_SANDBOX
-from orchestrator.api.services import SINGLE_USER, Wired
-from orchestrator.api.shapes import Me, ModelShape, ProfileShape
+from orchestrator.api.services import Me, Wired
+from orchestrator.api.shapes import MeShape, ModelShape, ProfileShape
 from orchestrator.errors import SandboxUnavailable
+from orchestrator.people.service import LOCAL
 
 router = APIRouter(tags=["about"])
 
@@ -22,7 +23,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", responses=NO_SANDBOX)
 async def readyz(services: Wired) -> dict[str, str]:
     """Tell that database, disks, engine, images and runtimes are there; `503` with what is missing otherwise."""
-    await services.sessions.list(SINGLE_USER)
+    await services.sessions.list(LOCAL.id)
     await services.sessions.check_disks()
     checked = await services.spawner.check()
     if checked.missing:
@@ -48,10 +49,11 @@ async def profiles(services: Wired) -> Any:
     )
 
 
-@router.get("/v1/me", response_model=Me)
-async def me(services: Wired) -> Any:
+@router.get("/v1/me", response_model=MeShape)
+async def me(services: Wired, person: Me) -> Any:
     """Tell who asks."""
-    return JSONResponse({"user": SINGLE_USER, "single_user": services.settings.token is None})
+    mode = services.settings.config.people.mode
+    return JSONResponse({"id": person.id, "name": person.name, "role": person.role, "mode": mode})
 
 
 def _fields(value: object, shape: type[ModelShape]) -> dict[str, Any]:

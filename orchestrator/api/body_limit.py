@@ -1,5 +1,6 @@
 """A bound for requests' bodies: all but uploads are small JSON, which is read whole before it is looked at."""
 
+import re
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -7,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.limits import BODY_BYTES
 
-_STREAMED_METHODS = frozenset({"PUT"})  # a file on its way; its own limit is the session's disk
+_UPLOAD = re.compile(r"/v1/sessions/[^/]+/files/")  # a file on its way; its own limit is the session's disk
 
 
 class BodyLimit:
@@ -18,7 +19,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, with a receive that counts."""
-        if scope["type"] != "http" or scope["method"] in _STREAMED_METHODS:
+        if scope["type"] != "http" or (scope["method"] == "PUT" and _UPLOAD.match(scope["path"])):
             await self._app(scope, receive, send)
             return
         received = 0

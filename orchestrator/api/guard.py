@@ -1,4 +1,4 @@
-"""Who may come in at all: host names, origins and the bearer token, checked before any route (THREATS W1 to W4).
+"""Who may come in at all: host names, origins, and who is asking, checked before any route (THREATS U2, W1 to W4).
 
 One piece in front of everything, WebSockets included, so that no route can be forgotten. Nothing here is for pages of
 other sites, not even to look at: where no token is asked for (one person on one machine) a browser's request is all it
@@ -8,16 +8,17 @@ takes.
 import json
 import re
 from collections.abc import Iterable
-from hmac import compare_digest
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.api.identity import Door
 from orchestrator.api.refusals import note_refusal
 from orchestrator.errors import Forbidden, GloveboxError, Unauthorized
+from orchestrator.people.service import Caller
 from orchestrator.store.audit import ANONYMOUS
 
-_OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/v1/login"})
 _OWN_SITE = frozenset({"same-origin", "none"})
 # Whatever an answer holds: no browser makes a page of it, frames it or hands it to another site's page (W6, W9).
 SECURITY_HEADERS = {
@@ -35,9 +36,9 @@ _ALWAYS_ALLOWED = ("127.0.0.1", "localhost", "[::1]", "orchestrator")
 class Guard:
     """ASGI middleware that refuses what should never reach a route."""
 
-    def __init__(self, app: ASGIApp, token: str | None, allowed_hosts: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, door: Door, allowed_hosts: Iterable[str] = ()) -> None:
         self._app = app
-        self._token = token
+        self._door = door
         self._hosts = frozenset(name.lower() for name in (*_ALWAYS_ALLOWED, *allowed_hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,22 +47,31 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
-        error = refusal(scope["path"], headers, self._hosts, self._token)
         send = _with_headers(send, scope["path"])
-        if error is None:
-            await self._app(scope, receive, send)
+        try:
+            caller = await self.admit(scope["path"], headers)
+        except GloveboxError as error:
+            note_refusal(scope, ANONYMOUS, error.as_problem())
+            await _refuse(scope, send, error)
             return
-        note_refusal(scope, ANONYMOUS, error.as_problem())
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": error.code})
-        else:
-            await _refuse(send, error)
+        if caller is not None:
+            scope.setdefault("state", {})["caller"] = caller
+        await self._app(scope, receive, send)
+
+    async def admit(self, path: str, headers: list[tuple[str, str]]) -> Caller | None:
+        """Return who asks; None on the few paths that are for everybody.
+
+        Raises:
+            Forbidden: the request names another host, or is another site's.
+            Unauthorized: it presents nothing that counts.
+
+        """
+        if (error := _foreign(headers, self._hosts)) is not None:
+            raise error
+        return None if path in _OPEN_PATHS else await self._door.admit(headers)
 
 
-def refusal(
-    path: str, headers: list[tuple[str, str]], hosts: frozenset[str], token: str | None
-) -> GloveboxError | None:
-    """Return why a request is refused, or None."""
+def _foreign(headers: list[tuple[str, str]], hosts: frozenset[str]) -> Forbidden | None:
     host_headers = [value for name, value in headers if name == "host"]
     if len(host_headers) != 1 or _host_name(host_headers[0]) not in hosts:
         return Forbidden("This host name is not one of this server's; see server.allowed_hosts.", code="wrong_host")
@@ -69,11 +79,6 @@ def refusal(
     own = {"origin": {f"http://{host_headers[0]}", f"https://{host_headers[0]}"}, "sec-fetch-site": _OWN_SITE}
     if any(value not in own[name] for name, value in headers if name in own):
         return Forbidden("Pages of other sites may ask this server for nothing.", code="wrong_origin")
-    if token is None or path in _OPEN_PATHS:
-        return None
-    scheme, _, presented = dict(headers).get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not compare_digest(presented.strip().encode(), token.encode()):
-        return Unauthorized("Send the header 'Authorization: Bearer <token>' with this server's token.")
     return None
 
 
@@ -98,7 +103,10 @@ def _with_headers(send: Send, path: str) -> Send:
     return sending
 
 
-async def _refuse(send: Send, error: GloveboxError) -> None:
+async def _refuse(scope: Scope, send: Send, error: GloveboxError) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": error.code})
+        return
     body = json.dumps(error.as_problem()).encode()
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
     if isinstance(error, Unauthorized):

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem documents, with codes that stay."""
 
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import structlog
@@ -12,8 +13,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from orchestrator.api.refusals import note_refusal
-from orchestrator.api.services import SINGLE_USER
-from orchestrator.errors import BadRequest, GloveboxError
+from orchestrator.errors import BadRequest, GloveboxError, TooManyRequests
+from orchestrator.people.service import Caller
+from orchestrator.store.audit import ANONYMOUS
 
 log = structlog.get_logger()
 _CODES = {404: "no_such_route", 405: "method_not_allowed", 413: "body_too_large"}
@@ -58,7 +60,8 @@ def problem_response(
     request: Request, problem: dict[str, object], headers: dict[str, str] | None = None
 ) -> JSONResponse:
     """Return a problem document as a response, and note it."""
-    note_refusal(request.scope, SINGLE_USER, problem)
+    caller: Caller | None = getattr(request.state, "caller", None)
+    note_refusal(request.scope, ANONYMOUS if caller is None else caller.person.id, problem)
     status = int(str(problem["status"]))
     return JSONResponse(problem, status, headers, media_type="application/problem+json")
 
@@ -68,7 +71,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(GloveboxError)
     async def _ours(request: Request, error: GloveboxError) -> JSONResponse:
-        return problem_response(request, error.as_problem())
+        headers = {"Retry-After": str(ceil(error.retry_after_s))} if isinstance(error, TooManyRequests) else None
+        return problem_response(request, error.as_problem(), headers)
 
     @app.exception_handler(RequestValidationError)
     async def _wrong_shape(request: Request, error: RequestValidationError) -> JSONResponse:

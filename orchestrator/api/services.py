@@ -9,6 +9,8 @@ from orchestrator.api.refusals import Refusals
 from orchestrator.chat.models import Models
 from orchestrator.chat.service import Chat
 from orchestrator.config import Settings
+from orchestrator.errors import Conflict, Forbidden
+from orchestrator.people.service import Caller, People, Person
 from orchestrator.sessions.service import Sessions
 from orchestrator.sessions.session import LiveSession
 from orchestrator.spawner_client import SpawnerClient
@@ -16,8 +18,6 @@ from orchestrator.store.audit import AuditLog
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
 from orchestrator.store.records import SessionRecord
-
-SINGLE_USER = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Services:
     spawner: SpawnerClient
     audit: AuditLog
     refusals: Refusals
+    people: People
 
 
 def _services(request: Request) -> Services:
@@ -40,13 +41,41 @@ def _services(request: Request) -> Services:
     return services
 
 
+def _caller(request: Request) -> Caller:
+    """Return who asks, as the guard found; a route that it leaves open to everybody has nobody to ask for."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+def _person(caller: Annotated[Caller, Depends(_caller)]) -> Person:
+    return caller.person
+
+
+def _admin(person: Annotated[Person, Depends(_person)]) -> Person:
+    if person.role != "admin":
+        raise Forbidden("Only an admin may do that. Ask one.", code="admins_only", title="Only an admin may do that")
+    return person
+
+
+def _team(request: Request) -> People:
+    """Return the people service, where there is more than one person to serve."""
+    services = _services(request)
+    if services.settings.config.people.mode != "team":
+        raise Conflict("This Glovebox has one user. Set people.mode to 'team' in the config first.", code="no_team")
+    return services.people
+
+
 async def _owned(
-    request: Request, session_id: Annotated[str, Path(max_length=64)]
+    request: Request, session_id: Annotated[str, Path(max_length=64)], person: Annotated[Person, Depends(_person)]
 ) -> tuple[SessionRecord, LiveSession]:
-    found = await _services(request).sessions.find(SINGLE_USER, session_id)
+    found = await _services(request).sessions.find(person.id, session_id)
     request.state.session_id = found[0].id
     return found
 
 
 Wired = Annotated[Services, Depends(_services)]
+Asking = Annotated[Caller, Depends(_caller)]
+Me = Annotated[Person, Depends(_person)]
+Admin = Annotated[Person, Depends(_admin)]
+Team = Annotated[People, Depends(_team)]
 Owned = Annotated[tuple[SessionRecord, LiveSession], Depends(_owned)]

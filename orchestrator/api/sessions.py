@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from starlette.responses import JSONResponse
 
 from orchestrator.api.problems import NO_SANDBOX
-from orchestrator.api.services import SINGLE_USER, Owned, Wired
+from orchestrator.api.services import Me, Owned, Wired
 from orchestrator.api.shapes import NewSession, Renaming, SessionShape, session_shape
 from orchestrator.chat.service import NEW_SESSION_NAME
 from orchestrator.sessions.session import LiveSession
@@ -16,18 +16,18 @@ router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
 
 @router.post("", status_code=201, response_model=SessionShape)
-async def make_session(services: Wired, body: NewSession | None = None) -> Any:
+async def make_session(services: Wired, person: Me, body: NewSession | None = None) -> Any:
     """Make a session. Its sandbox starts with its first use."""
     wanted = body or NewSession()
-    record = await services.sessions.make(SINGLE_USER, wanted.name or NEW_SESSION_NAME, wanted.profile)
+    record = await services.sessions.make(person.id, wanted.name or NEW_SESSION_NAME, wanted.profile)
     shape = session_shape(record, services.sessions.live(record), 0)
     return JSONResponse(shape, 201, {"Location": f"/v1/sessions/{record.id}"})
 
 
 @router.get("", response_model=list[SessionShape])
-async def list_sessions(services: Wired) -> Any:
+async def list_sessions(services: Wired, person: Me) -> Any:
     """List my sessions, the most recently used first."""
-    found = await services.sessions.list(SINGLE_USER)
+    found = await services.sessions.list(person.id)
     return JSONResponse([session_shape(record, live, None) for record, live in found])
 
 
@@ -43,7 +43,7 @@ async def rename_session(owned: Owned, services: Wired, body: Renaming) -> Any:
     """Give a session another name."""
     record, _ = owned
     await services.sessions.rename(record, body.name)
-    record, live = await services.sessions.find(SINGLE_USER, record.id)
+    record, live = await services.sessions.find(record.owner, record.id)
     return JSONResponse(session_shape(record, live, await _disk_bytes(live)))
 
 

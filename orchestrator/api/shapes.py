@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from orchestrator.limits import CODE_BYTES, MESSAGE_BYTES, NAME_CHARS, PATH_BYTES
 from orchestrator.sessions.session import LiveSession
+from orchestrator.store.people import Role
 from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord, with_its_cells
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\x00]*$")]
@@ -110,11 +111,13 @@ class ProfileShape(BaseModel):
     limits: dict[str, Any]
 
 
-class Me(BaseModel):
-    """Who asks."""
+class MeShape(BaseModel):
+    """Who asks; `mode` is `one` where there are no accounts."""
 
-    user: str
-    single_user: bool
+    id: str
+    name: str
+    role: Role
+    mode: Literal["one", "team"]
 
 
 def session_shape(record: SessionRecord, live: LiveSession, disk_bytes: int | None) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from orchestrator.errors import BadRequest
+from orchestrator.limits import PASSWORD_LONGEST, PASSWORD_SHORTEST
 
-SHORTEST = 10
-LONGEST = 200  # each hash costs 64 MiB whatever the length; this only bounds what is read
 _HASHER = PasswordHasher()
 # Checked where there is no such person, so that the answer takes as long as a wrong password's.
 _NOBODYS = _HASHER.hash("nobody has this password")
@@ -22,8 +21,8 @@ def checked_password(password: str) -> str:
 
     """
     same = unicodedata.normalize("NFKC", password)
-    if not SHORTEST <= len(same) <= LONGEST:
-        raise BadRequest(f"A password has {SHORTEST} to {LONGEST} characters.", code="bad_password")
+    if not PASSWORD_SHORTEST <= len(same) <= PASSWORD_LONGEST:
+        raise BadRequest(f"A password has {PASSWORD_SHORTEST} to {PASSWORD_LONGEST} characters.", code="bad_password")
     return same
 
 
@@ -34,7 +33,7 @@ def hashed(password: str) -> str:
 
 def verify(stored: str | None, password: str) -> bool:
     """Tell whether this is the password; it takes as long when there is none. Blocks (about 50 ms, 64 MiB)."""
-    if len(password) > LONGEST:
+    if len(password) > PASSWORD_LONGEST:
         return False
     try:
         _HASHER.verify(stored or _NOBODYS, unicodedata.normalize("NFKC", password))

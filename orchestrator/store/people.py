@@ -21,6 +21,11 @@ _ALL = select(users).order_by(users.c.name)
 _COUNT = select(func.count()).select_from(users)
 _SET_PASSWORD = users.update().where(users.c.id == bindparam("key")).values(password_hash=bindparam("new_hash"))
 _SET_DISABLED = users.update().where(users.c.id == bindparam("key")).values(disabled_at=bindparam("when"))
+_SET_ROLE = users.update().where(users.c.id == bindparam("key")).values(role=bindparam("new_role"))
+_UNCHANGED = select(users.c.id).where(
+    users.c.id == bindparam("key"), users.c.password_hash == bindparam("old_hash"), users.c.disabled_at.is_(None)
+)
+_BY_ID = select(users).where(users.c.id == bindparam("key"))
 _ADD_SECRET = user_secrets.insert()
 _USED = user_secrets.update().where(user_secrets.c.id == bindparam("key")).values(used_at=bindparam("when"))
 _WHOSE = (
@@ -113,6 +118,13 @@ class PeopleStore:
         )
         return None if row is None else _user(row)
 
+    async def with_id(self, user_id: str) -> UserRecord | None:
+        """Return who has this id."""
+        row = await self._database.transact(
+            lambda connection: connection.execute(_BY_ID, {"key": user_id}).one_or_none()
+        )
+        return None if row is None else _user(row)
+
     async def everybody(self) -> list[UserRecord]:
         """Return everybody, by name."""
         return [_user(row) for row in await self._database.transact(lambda c: c.execute(_ALL).all())]
@@ -130,6 +142,10 @@ class PeopleStore:
 
         await self._database.transact(work)
 
+    async def set_role(self, user_id: str, role: Role) -> None:
+        """Give a person another role."""
+        await self._database.run(_SET_ROLE, {"key": user_id, "new_role": role})
+
     async def set_disabled(self, user_id: str, *, disabled: bool) -> None:
         """Shut a person out, or let them in again; logins from before do not come back."""
 
@@ -143,16 +159,22 @@ class PeopleStore:
         self, secret_id: str, kind: str, user_id: str, name: str, secret_hash: str, expires_at: datetime | None
     ) -> None:
         """Add a token or a login."""
-        row = {
-            "id": secret_id,
-            "kind": kind,
-            "user_id": user_id,
-            "name": name,
-            "secret_hash": secret_hash,
-            "created_at": _now(),
-            "expires_at": None if expires_at is None else expires_at.astimezone(UTC).replace(tzinfo=None),
-        }
-        await self._database.run(_ADD_SECRET, row)
+        await self._database.run(_ADD_SECRET, _secret_row(secret_id, kind, user_id, name, secret_hash, expires_at))
+
+    async def add_login(
+        self, secret_id: str, user: UserRecord, name: str, secret_hash: str, expires_at: datetime
+    ) -> bool:
+        """Add a login, unless the person was shut out or got another password since this record was read."""
+        row = _secret_row(secret_id, LOGIN, user.id, name, secret_hash, expires_at)
+        keys = {"key": user.id, "old_hash": user.password_hash}
+
+        def work(connection: Connection) -> bool:
+            if connection.execute(_UNCHANGED, keys).one_or_none() is None:
+                return False
+            connection.execute(_ADD_SECRET, row)
+            return True
+
+        return await self._database.transact(work)
 
     async def whose(self, kind: str, secret_id: str) -> tuple[UserRecord, str] | None:
         """Return the person whom a secret that still counts stands for, and its hash."""
@@ -181,6 +203,20 @@ class PeopleStore:
         changed = await self._database.transact(lambda connection: connection.execute(_REVOKE, keys).rowcount)
         if changed == 0:
             raise NotFound(f"You have no token {secret_id[:32]!r}.", code="token_not_found")
+
+
+def _secret_row(
+    secret_id: str, kind: str, user_id: str, name: str, secret_hash: str, expires_at: datetime | None
+) -> dict[str, Any]:
+    return {
+        "id": secret_id,
+        "kind": kind,
+        "user_id": user_id,
+        "name": name,
+        "secret_hash": secret_hash,
+        "created_at": _now(),
+        "expires_at": None if expires_at is None else expires_at.astimezone(UTC).replace(tzinfo=None),
+    }
 
 
 def _user(row: Row[Any]) -> UserRecord:

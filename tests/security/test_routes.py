@@ -5,9 +5,11 @@ To add a role: a row in ROLES. To add a route: a row in RULES that says who may 
 
 import http.client
 import sqlite3
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -17,10 +19,11 @@ from starlette.routing import Route, WebSocketRoute
 
 from orchestrator.app import make_app
 from orchestrator.config import Settings
-from tests.stack import ApiSession, Stack
+from tests.stack import ApiSession, Stack, stopping_stack
+from tests.team import PASSWORD, TEAM, Team
 
 pytestmark = pytest.mark.any_runtime
-TOKEN = "a-long-random-token-for-this-test"
+SHARED = "a-long-random-token-for-this-test"
 OTHERS = "f" * 32  # a session of somebody else
 
 
@@ -28,7 +31,8 @@ class For(Enum):
     """Whom a route is for."""
 
     ANYONE = auto()
-    USERS = auto()
+    PEOPLE = auto()
+    ADMINS = auto()
     OWNER = auto()  # of the session that its path names
 
 
@@ -36,34 +40,62 @@ class For(Enum):
 class Role:
     """Who asks, and with which status each kind of route is refused to them; a kind that is not named is allowed."""
 
-    headers: dict[str, str]
+    headers: Callable[[Team], dict[str, str]]
     refused: dict[For, int]
-    session: str | None = None  # asked for instead of one's own
+    session: str | None = None  # asked for instead of the owner's
 
 
-KNOWN = {"Authorization": f"Bearer {TOKEN}"}
+def fresh(name: str) -> Callable[[Team], dict[str, str]]:
+    """Have somebody ask with a token of this one use: logging out ends it."""
+    return lambda team: bearer(team.token(name))
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+STRANGER = {For.PEOPLE: 401, For.ADMINS: 401, For.OWNER: 401}
+MEMBER = {For.ADMINS: 403}
 ROLES = {
-    "nobody": Role({}, {For.USERS: 401, For.OWNER: 401}),
-    "wrong token": Role({"Authorization": f"Bearer {TOKEN}x"}, {For.USERS: 401, For.OWNER: 401}),
+    "nobody": Role(lambda _: {}, STRANGER),
+    "wrong token": Role(lambda team: bearer(team.token("owner")[:-1] + "!"), STRANGER),
+    "two tokens": Role(lambda team: bearer(f"{team.token('owner')}, {team.token('owner')}"), STRANGER),
     "token in the wrong place": Role(
-        {"Cookie": f"token={TOKEN}", "X-Api-Key": TOKEN}, {For.USERS: 401, For.OWNER: 401}
+        lambda team: {"Cookie": f"token={team.token('owner')}", "X-Api-Key": team.token("owner")}, STRANGER
     ),
-    "owner": Role(KNOWN, {}),
-    "another user": Role(KNOWN, {For.OWNER: 404}, OTHERS),
-    "another user, of a session that is none": Role(KNOWN, {For.OWNER: 404}, "0" * 32),
+    "a name without a proof": Role(lambda _: bearer("owner") | {"X-Forwarded-User": "owner"}, STRANGER),
+    "revoked token": Role(lambda team: bearer(team.revoked), STRANGER),
+    "ended login": Role(lambda team: bearer(team.logged_out), STRANGER),
+    "disabled": Role(lambda team: bearer(team.disabled), STRANGER),
+    "owner": Role(fresh("owner"), MEMBER),
+    "owner, logged in": Role(lambda team: bearer(team.log_in("owner")), MEMBER),
+    "other member": Role(fresh("other"), MEMBER | {For.OWNER: 404}),
+    "admin": Role(fresh("admin"), {For.OWNER: 404}),
+    "owner, of another's session": Role(fresh("owner"), MEMBER | {For.OWNER: 404}, OTHERS),
+    "owner, of a session that is none": Role(fresh("owner"), MEMBER | {For.OWNER: 404}, "0" * 32),
 }
 
 RULES = {
     "GET /healthz": For.ANYONE,
     "GET /readyz": For.ANYONE,
-    "GET /metrics": For.USERS,
-    "GET /openapi.json": For.USERS,
-    "HEAD /openapi.json": For.USERS,
-    "GET /v1/me": For.USERS,
-    "GET /v1/models": For.USERS,
-    "GET /v1/profiles": For.USERS,
-    "GET /v1/sessions": For.USERS,
-    "POST /v1/sessions": For.USERS,
+    "GET /v1/login": For.ANYONE,
+    "POST /v1/login": For.ANYONE,
+    "GET /metrics": For.ADMINS,
+    "GET /v1/users": For.ADMINS,
+    "POST /v1/users": For.ADMINS,
+    "PATCH /v1/users/{name}": For.ADMINS,
+    "GET /openapi.json": For.PEOPLE,
+    "HEAD /openapi.json": For.PEOPLE,
+    "POST /v1/logout": For.PEOPLE,
+    "GET /v1/me": For.PEOPLE,
+    "PUT /v1/me/password": For.PEOPLE,
+    "GET /v1/tokens": For.PEOPLE,
+    "POST /v1/tokens": For.PEOPLE,
+    "DELETE /v1/tokens/{token_id}": For.PEOPLE,
+    "GET /v1/models": For.PEOPLE,
+    "GET /v1/profiles": For.PEOPLE,
+    "GET /v1/sessions": For.PEOPLE,
+    "POST /v1/sessions": For.PEOPLE,
     "GET /v1/sessions/{session_id}": For.OWNER,
     "PATCH /v1/sessions/{session_id}": For.OWNER,
     "DELETE /v1/sessions/{session_id}": For.OWNER,
@@ -81,10 +113,19 @@ RULES = {
     "GET /v1/sessions/{session_id}/export": For.OWNER,
 }
 BODIES: dict[str, Any] = {
+    "POST /v1/login": {"name": "owner", "password": PASSWORD},
+    "PUT /v1/me/password": {"old": PASSWORD, "new": PASSWORD},
+    "POST /v1/tokens": {"name": "another"},
+    "PATCH /v1/users/{name}": {"role": "member", "disabled": False, "password": PASSWORD},
     "PATCH /v1/sessions/{session_id}": {"name": "another"},
     "POST /v1/sessions/{session_id}/executions": {"code": "1"},
     "POST /v1/sessions/{session_id}/messages": {"content": "hello"},
 }
+
+
+def body(route: str) -> Any:
+    """Return a body that fits the route."""
+    return {"name": uuid.uuid4().hex} if route == "POST /v1/users" else BODIES.get(route)
 
 
 def routes() -> set[str]:
@@ -101,18 +142,16 @@ def routes() -> set[str]:
     return found
 
 
-def named(path: str, session_id: str) -> str:
+def named(path: str, session_id: str, token_id: str = "0" * 16) -> str:
     """Return a route's path with names in it."""
-    return path.replace("{session_id}", session_id).replace("{path:any_text}", "a.txt")
+    path = path.replace("{session_id}", session_id).replace("{path:any_text}", "a.txt")
+    return path.replace("{name}", "somebody").replace("{token_id}", token_id)
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack with a token and a session of somebody else; with one runtime, since no sandbox matters."""
-    running = Stack(tmp_path_factory.mktemp("stack"), environ={"GLOVEBOX_TOKEN": TOKEN})
-    try:
-        running.start_spawner()
-        running.start_orchestrator()
+    """A stack of a team, with a session of somebody else; with one runtime, since no sandbox matters."""
+    with stopping_stack(Stack(tmp_path_factory.mktemp("stack"), **TEAM)) as running:
         database = sqlite3.connect(running.folder / "data" / "glovebox.sqlite")
         with database:
             database.execute(
@@ -122,14 +161,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             )
         database.close()
         yield running
-    finally:
-        running.stop()
-    assert running.containers() == []
 
 
 @pytest.fixture(scope="module")
-def client(stack: Stack) -> Iterator[httpx2.Client]:
-    with stack.client(headers=KNOWN) as made:
+def team(stack: Stack) -> Iterator[Team]:
+    with stack.client() as client:
+        yield Team(client, ["owner", "other", "somebody"])
+
+
+@pytest.fixture(scope="module")
+def client(stack: Stack, team: Team) -> Iterator[httpx2.Client]:
+    with stack.client(headers=bearer(team.token("owner"))) as made:
         yield made
 
 
@@ -152,29 +194,50 @@ def test_every_route_has_a_rule_and_every_rule_a_route() -> None:
     assert routes() == RULES.keys()
 
 
+def with_a_file(client: httpx2.Client) -> ApiSession:
+    session = ApiSession(client)
+    session.put("a.txt", b"mine")
+    return session
+
+
 @pytest.mark.parametrize("route", RULES)
 def test_a_route_is_open_to_whom_it_is_for(
-    stack: Stack, client: httpx2.Client, asking: httpx2.Client, route: str
+    stack: Stack, team: Team, client: httpx2.Client, asking: httpx2.Client, route: str
 ) -> None:
     rule = RULES[route]
     method, path = route.split(" ", 1)
-    session = ApiSession(client)
-    session.put("a.txt", b"mine")
-    before = theirs(stack)
-    for name, role in sorted(ROLES.items(), key=lambda item: rule not in item[1].refused):  # the owner may delete it
-        target = named(path, role.session or session.id)
-        answer = asking.request(method, target, json=BODIES.get(route), headers=role.headers)
-        if (status := role.refused.get(rule)) is not None:
+    before = theirs(stack), team.accounts()
+    session = with_a_file(client)
+    refused_first = sorted(ROLES.items(), key=lambda item: rule not in item[1].refused)
+    for name, role in refused_first:
+        if rule not in role.refused and method == "DELETE":
+            session = with_a_file(client)
+        headers = role.headers(team)
+        status = role.refused.get(rule)
+        owner_of_token = headers if status is None and rule is not For.ANYONE else bearer(team.token("owner"))
+        target = named(path, role.session or session.id, team.token_id(owner_of_token))
+        answer = asking.request(method, target, json=body(route), headers=headers)
+        if status is not None:
             assert (name, answer.status_code) == (name, status)
             assert answer.headers["content-type"] == "application/problem+json"
-            assert session.id not in answer.text and b"mine" not in answer.content
+            assert b"mine" not in answer.content
             assert session.files() == {"a.txt": 4}
+            assert (theirs(stack), team.accounts()) == before
         else:
             # Not every profile of this stack can be used, so it is alive, but not ready.
             fine = answer.status_code < 400 or (route, answer.json()["code"]) == ("GET /readyz", "not_ready")
             assert fine, (name, answer.text)
-    assert theirs(stack) == before
+    assert theirs(stack) == before[0]
     client.delete(session.path)
+
+
+def test_where_there_is_no_team_every_route_asks_for_the_token(tmp_path: Path) -> None:
+    with stopping_stack(Stack(tmp_path, environ={"GLOVEBOX_TOKEN": SHARED})) as running, running.client() as asking:
+        for route, rule in RULES.items():
+            method, path = route.split(" ", 1)
+            for headers in ({}, bearer(SHARED + "x"), {"Cookie": f"token={SHARED}", "X-Api-Key": SHARED}):
+                answer = asking.request(method, named(path, OTHERS), json=body(route), headers=headers)
+                assert (answer.status_code == 401) == (rule is not For.ANYONE), route
 
 
 ODD = {
@@ -232,12 +295,14 @@ def statuses(stack: Stack, method: str, targets: list[str], headers: dict[str, s
 
 
 @pytest.mark.parametrize("oddity", ODD)
-def test_no_way_of_writing_a_path_gets_around_the_token(stack: Stack, client: httpx2.Client, oddity: str) -> None:
+def test_no_way_of_writing_a_path_gets_around_the_token(
+    stack: Stack, team: Team, client: httpx2.Client, oddity: str
+) -> None:
     session = ApiSession(client)
     closed = {path for path in (route.split(" ")[1] for route in RULES) if path not in OPEN}
     targets = [ODD[oddity](named(path, session.id)) for path in sorted(closed)]
     for method in ("GET", "POST", "DELETE", "HEAD", "OPTIONS", "get"):
-        for headers in ({}, ROLES["wrong token"].headers | BEHIND_A_PROXY):
+        for headers in ({}, ROLES["wrong token"].headers(team) | BEHIND_A_PROXY):
             found = statuses(stack, method, targets, headers)
             # 400: the server that parses requests took it for none.
             assert set(found.values()) <= {400, 401}, found
@@ -246,19 +311,19 @@ def test_no_way_of_writing_a_path_gets_around_the_token(stack: Stack, client: ht
 
 
 @pytest.mark.parametrize("oddity", ODD)
-def test_no_way_of_writing_a_path_leads_to_somebody_elses_session(stack: Stack, oddity: str) -> None:
+def test_no_way_of_writing_a_path_leads_to_somebody_elses_session(stack: Stack, team: Team, oddity: str) -> None:
     before = theirs(stack)
     paths = {route.split(" ")[1] for route, rule in RULES.items() if rule is For.OWNER}
     targets = [ODD[oddity](named(path, OTHERS)) for path in sorted(paths)]
     for method in ("GET", "POST", "PUT", "DELETE"):
-        found = statuses(stack, method, targets, KNOWN)
+        found = statuses(stack, method, targets, bearer(team.token("owner")))
         assert all(300 <= status < 500 for status in found.values()), found
     assert theirs(stack) == before
 
 
 @pytest.mark.parametrize("role", [name for name, role in ROLES.items() if role.refused])
-def test_no_route_is_opened_by_asking_for_a_websocket(stack: Stack, role: str) -> None:
-    headers = ROLES[role].headers | {
+def test_no_route_is_opened_by_asking_for_a_websocket(stack: Stack, team: Team, role: str) -> None:
+    headers = ROLES[role].headers(team) | {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
         "Sec-WebSocket-Version": "13",

@@ -56,7 +56,7 @@ def test_an_empty_config_is_a_safe_one() -> None:
 @pytest.mark.parametrize(
     ("raw", "key", "value", "allowed"),
     [
-        ({"sever": {}}, "sever", "{}", "chat, default_profile, package_index, profiles, providers, server"),
+        ({"sever": {}}, "sever", "{}", "chat, default_profile, package_index, people, profiles"),
         ({"server": {"prot": 8000}}, "server.prot", "8000", "allowed_hosts, host, port"),
         ({"profiles": {"standard": {"privileged": True}}}, "profiles.standard.privileged", "true", "memory_mb"),
         ({"providers": [{"name": "a", "models": ["m"], "key": "sk-1"}]}, "providers.0.key", '"sk-1"', "api_key_env"),
@@ -197,8 +197,31 @@ def test_a_short_token_is_refused() -> None:
     assert Settings.load({"GLOVEBOX_TOKEN": TOKEN}).token == TOKEN
 
 
-def test_a_refused_token_is_not_told() -> None:
+def test_a_refused_secret_is_not_told() -> None:
     assert "s3cret" not in refused_settings(GLOVEBOX_TOKEN="s3cret")
+    assert "s3cret" not in refused_settings(GLOVEBOX_ADMIN_PASSWORD="s3cret")
+
+
+def team(tmp_path: Path, **people: Any) -> str:
+    config = tmp_path / "team.json"
+    config.write_text(json.dumps({"people": {"mode": "team", **people}}))
+    return str(config)
+
+
+def test_a_team_may_be_reached_by_others_since_each_logs_in(tmp_path: Path) -> None:
+    named = {"GLOVEBOX_CONFIG": team(tmp_path), "GLOVEBOX_LISTEN_HOST": "0.0.0.0"}
+    assert Settings.load(named).config.people.mode == "team"
+    assert Settings.load(named | {"GLOVEBOX_ADMIN_PASSWORD": "ten letters"}).admin_password == "ten letters"
+
+
+def test_a_team_has_no_token_that_is_everybodys(tmp_path: Path) -> None:
+    refusal = refused_settings(GLOVEBOX_CONFIG=team(tmp_path), GLOVEBOX_TOKEN=TOKEN)
+    assert "GLOVEBOX_TOKEN" in refusal and "Remove it" in refusal and TOKEN not in refusal
+
+
+@pytest.mark.parametrize("mode", ["", "Team", "none", None, True, ["team"]])
+def test_a_mode_that_is_none_ends_the_start(tmp_path: Path, mode: Any) -> None:
+    assert "people.mode: Input should be 'one' or 'team'" in refusal_of(tmp_path, {"people": {"mode": mode}})
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "8000.0", "²"])
