@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -119,6 +120,9 @@ class Server(Part):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=1, le=65535)
     allowed_hosts: tuple[str, ...] = Field(default=(), description="host names beside localhost and 127.0.0.1")
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(), description="addresses or networks whose X-Forwarded-For is believed"
+    )
 
 
 class People(Part):

@@ -46,6 +46,10 @@ class Team:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
+    def end_logins(self, name: str) -> None:
+        """Give somebody their own password once more, which ends all that came in with it."""
+        self._send("PATCH", f"/v1/users/{name}", self._makers["admin"], {"password": PASSWORD})
+
     def accounts(self) -> Any:
         return self._send("GET", "/v1/users", self._makers["admin"])
 

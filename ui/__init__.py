@@ -20,6 +20,8 @@ So closing a tab stops nothing, and two tabs show the same. Stopping is a call o
     frames.py        the documents of frames: our scripts, and what a cell displayed as data
     doors.py         the routes for files, the notebook, pictures and frames
     guards.py        who may ask at all, and the security headers
+    logins.py        the login that a browser brings, and whether it still counts
+    login_page.py    the page to log in at
     words.py         every text of the page
     app.py           puts it together
 """

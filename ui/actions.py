@@ -18,6 +18,8 @@ import gradio as gr
 from ui import panels, snippets, words
 from ui.api_client import Api, ApiError, Model, Session
 from ui.following import Following, Watchers
+from ui.intake import Intake
+from ui.logins import login_of
 from ui.luggage import Carried, Luggage
 from ui.page import Page
 
@@ -32,82 +34,90 @@ MAX_NAME = 60
 class Actions:
     """The handlers of one page layout, for all browsers that show it."""
 
-    def __init__(self, api: Api, page: Page, following: Following) -> None:
-        self._api = api
+    def __init__(self, api: Api, page: Page, intake: Intake) -> None:
+        self._nobodys_api = api
         self._page = page
-        self._following = following
+        self._intake = intake
         self._watchers = Watchers()
-        self._luggage = Luggage(api)
 
-    async def open_page(self, session: str, width: float | None) -> Changes:
+    async def open_page(self, session: str, width: float | None, request: gr.Request) -> Changes:
         """Fill the page when it is loaded; `session` is the one in its address."""
-        page = self._page
+        page, api = self._page, self._api_for(request)
         changes: Changes = {
             page.sessions_panel: gr.Sidebar(open=(width or 0) >= ONE_SIDE_PX),
             page.files_panel: gr.Sidebar(open=(width or 0) >= TWO_SIDES_PX),
         }
         try:
-            changes |= await self._opened(session)
+            changes |= await self._opened(api, session)
         except ApiError as error:
-            changes |= await self._nothing_open() | self._notice(error.detail)
+            changes |= await self._nothing_open(api) | self._notice(error.detail)
         try:
-            return changes | await self._pickers(first_use=not changes[page.session])
+            return changes | await self._pickers(api, first_use=not changes[page.session])
         except ApiError as error:
             return changes | self._notice(error.detail)
 
-    async def choose(self, event: gr.EventData) -> Changes:
+    async def choose(self, event: gr.EventData, request: gr.Request) -> Changes:
         """Open another session."""
         try:
-            return await self._opened(_text(event, "id"))
+            return await self._opened(self._api_for(request), _text(event, "id"))
         except ApiError as error:
             return self._notice(error.detail)
 
     async def new(self, request: gr.Request) -> Changes:
         """Show the first-use page; the session itself is made with its first message or file."""
         self._watchers.leave(_page_of(request))
-        return await self._nothing_open()
+        return await self._nothing_open(self._api_for(request))
 
-    async def rename(self, session: str, event: gr.EventData) -> Changes:
+    async def rename(self, session: str, event: gr.EventData, request: gr.Request) -> Changes:
         """Give a session another name."""
+        api = self._api_for(request)
         try:
-            await self._api.rename_session(_text(event, "id"), _text(event, "name")[:200])
-            return await self._listed(session)
+            await api.rename_session(_text(event, "id"), _text(event, "name")[:200])
+            return await self._listed(api, session)
         except ApiError as error:
             return self._notice(error.detail)
 
     async def discard(self, session: str, event: gr.EventData, request: gr.Request) -> Changes:
         """Delete a session and its files."""
-        gone = _text(event, "id")
+        gone, api = _text(event, "id"), self._api_for(request)
         try:
-            await self._api.delete_session(gone)
+            await api.delete_session(gone)
         except ApiError as error:
             return self._notice(error.detail)
         if gone != session:
-            return await self._listed(session)
+            return await self._listed(api, session)
         self._watchers.leave(_page_of(request))
-        return await self._nothing_open()
+        return await self._nothing_open(api)
 
     async def send(
-        self, value: dict[str, Any], session: str, model: str | None, profile: str | None, carried: Carried
+        self,
+        value: dict[str, Any],
+        session: str,
+        model: str | None,
+        profile: str | None,
+        carried: Carried,
+        request: gr.Request,
     ) -> Changes:
         """Carry the files over, then start a turn; following it is another event's business."""
         text, files = str(value.get("text") or "").strip(), list(value.get("files") or [])
         if not text and not files:
             return self._unchanged()
         changes: Changes = {}
+        api = self._api_for(request)
+        luggage = Luggage(api)
         try:
             if not session:
-                session = (await self._api.create_session(_name_for(text, files), profile))["id"]
+                session = (await api.create_session(_name_for(text, files), profile))["id"]
                 changes[self._page.session] = session
-            carried = await self._luggage.carry(session, files, carried)
+            carried = await luggage.carry(session, files, carried)
             names = [carried[(session, path)] for path in files]
             changes[self._page.carried] = carried
-            await self._api.ask(session, text or words.FILES_ONLY, names, model)
+            await api.ask(session, text or words.FILES_ONLY, names, model)
         except ApiError as error:
             return changes | self._notice(error.detail)
-        self._luggage.drop(files)
+        luggage.drop(files)
         changes |= {self._page.prompt: {"text": "", "files": []}, self._page.attached: "", self._page.carried: {}}
-        return changes | self._notice("") | await self._sides(session)
+        return changes | self._notice("") | await self._sides(api, session)
 
     async def send_example(
         self,
@@ -117,10 +127,11 @@ class Actions:
         profile: str | None,
         carried: Carried,
         event: gr.SelectData,
+        request: gr.Request,
     ) -> Changes:
         """Send an example of the first-use page, with the files that wait in the box; what was typed there stays."""
         chosen = event.value if isinstance(event.value, dict) else {}
-        changes = await self.send({**value, "text": chosen.get("text")}, session, model, profile, carried)
+        changes = await self.send({**value, "text": chosen.get("text")}, session, model, profile, carried, request)
         if self._page.prompt in changes:
             changes[self._page.prompt] = {"text": value.get("text") or "", "files": []}
         return changes
@@ -138,7 +149,7 @@ class Actions:
             yield state
             return
         try:
-            async with aclosing(self._following.watch(session)) as views:
+            async with aclosing(Following(self._api_for(request), self._intake).watch(session)) as views:
                 async for view in views:
                     if not self._watchers.may_speak(page_of_browser, watcher):
                         # What comes last is sent once more at the end, when the page may show another session.
@@ -153,39 +164,42 @@ class Actions:
         except ApiError as error:
             yield state | self._notice(error.detail) | {self._page.stop: gr.Button(visible=False)}
 
-    async def refresh(self, session: str) -> Changes:
+    async def refresh(self, session: str, request: gr.Request) -> Changes:
         """Show the sides of the page as they are now."""
-        return await self._sides(session)
+        return await self._sides(self._api_for(request), session)
 
-    async def stop(self, session: str) -> None:
+    async def stop(self, session: str, request: gr.Request) -> None:
         """Stop the turn that runs; its end comes as an event like any other."""
         try:
-            await self._api.stop(session)
+            await self._api_for(request).stop(session)
         except ApiError as error:
             # Gradio shows it as HTML.
             gr.Warning(escape(error.detail))
 
-    async def upload(self, files: list[str] | None, session: str, profile: str | None) -> Changes:
+    async def upload(self, files: list[str] | None, session: str, profile: str | None, request: gr.Request) -> Changes:
         """Put files into the workspace."""
         if not files:
             return self._unchanged()
         changes: Changes = {}
+        api = self._api_for(request)
+        luggage = Luggage(api)
         try:
             if not session:
-                session = (await self._api.create_session(_name_for("", files), profile))["id"]
+                session = (await api.create_session(_name_for("", files), profile))["id"]
                 changes[self._page.session] = session
-            await self._luggage.carry(session, files, {})
-            changes |= self._notice("") | await self._sides(session)
+            await luggage.carry(session, files, {})
+            changes |= self._notice("") | await self._sides(api, session)
         except ApiError as error:
             changes |= self._notice(error.detail)
-        self._luggage.drop(files)
+        luggage.drop(files)
         return changes | {self._page.upload: gr.UploadButton(value=None)}
 
-    async def discard_file(self, session: str, event: gr.EventData) -> Changes:
+    async def discard_file(self, session: str, event: gr.EventData, request: gr.Request) -> Changes:
         """Delete a file of the workspace."""
+        api = self._api_for(request)
         try:
-            await self._api.delete_file(session, _text(event, "id"))
-            return await self._sides(session)
+            await api.delete_file(session, _text(event, "id"))
+            return await self._sides(api, session)
         except ApiError as error:
             return self._notice(error.detail)
 
@@ -197,8 +211,12 @@ class Actions:
         """Stop watching for a page that was closed; the turn goes on."""
         self._watchers.leave(_page_of(request))
 
-    async def _pickers(self, *, first_use: bool) -> Changes:
-        models, profiles = await self._api.models(), await self._api.profiles()
+    def _api_for(self, request: gr.Request) -> Api:
+        """Return the API as whoever this browser is logged in as; there is no other way to it from here."""
+        return self._nobodys_api.of(login_of(request.headers))
+
+    async def _pickers(self, api: Api, *, first_use: bool) -> Changes:
+        models, profiles, me = await api.models(), await api.profiles(), await api.me()
         usable = [model["id"] for model in models if model["available"]]
         chosen = _default_model(models)
         choices = [(words.PROFILE_CHOICE.format(name=each["name"]), each["name"]) for each in profiles]
@@ -207,25 +225,26 @@ class Actions:
             self._page.model: gr.Dropdown(usable, value=chosen, visible=bool(usable)),
             self._page.profile: gr.Dropdown(choices, value=profile, visible=first_use),
             self._page.banner: _banner(chosen),
+            self._page.person: panels.person(me),
         }
 
-    async def _opened(self, session: str) -> Changes:
+    async def _opened(self, api: Api, session: str) -> Changes:
         if not session:
-            return await self._nothing_open()
-        await self._api.session(session)
-        return {self._page.session: session} | self._notice("") | await self._sides(session)
+            return await self._nothing_open(api)
+        await api.session(session)
+        return {self._page.session: session} | self._notice("") | await self._sides(api, session)
 
-    async def _nothing_open(self) -> Changes:
+    async def _nothing_open(self, api: Api) -> Changes:
         page = self._page
         emptied = {page.session: "", page.conversation: [], page.stop: gr.Button(visible=False)}
-        return emptied | self._notice("") | await self._sides("")
+        return emptied | self._notice("") | await self._sides(api, "")
 
-    async def _sides(self, session: str) -> Changes:
+    async def _sides(self, api: Api, session: str) -> Changes:
         """Everything around the conversation, as it is now."""
         page = self._page
         try:
-            files = await self._api.files(session) if session else None
-            listed = await self._listed(session)
+            files = await api.files(session) if session else None
+            listed = await self._listed(api, session)
         except ApiError as error:
             return self._notice(error.detail)
         return listed | {
@@ -233,8 +252,8 @@ class Actions:
             page.export: panels.export_link(session),
         }
 
-    async def _listed(self, session: str) -> Changes:
-        sessions = await self._api.sessions()
+    async def _listed(self, api: Api, session: str) -> Changes:
+        sessions = await api.sessions()
         current = next((each for each in sessions if each["id"] == session), None)
         return {
             self._page.sessions: panels.sessions_list(sessions, session, datetime.now(UTC)),

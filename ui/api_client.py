@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, cast
@@ -57,6 +58,14 @@ class Profile(TypedDict):
     default: bool
 
 
+class Person(TypedDict):
+    """Who is asking; `mode` is `one` where there are no accounts."""
+
+    name: str
+    role: str
+    mode: str
+
+
 class ApiError(Exception):
     """A call failed; `str()` of it is what the user reads."""
 
@@ -72,7 +81,7 @@ class Api:
     """A client of the API for the life of the page's process."""
 
     def __init__(self, base_url: str, token: str | None, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {"Authorization": f"Bearer {token}"} if token else {}  # where one token is everybody's
         self._client = httpx2.AsyncClient(
             base_url=base_url,
             headers=headers,
@@ -82,6 +91,13 @@ class Api:
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
             trust_env=False,
         )
+        self._who: dict[str, str] = {}
+
+    def of(self, login: str | None) -> Api:
+        """Return the same API as somebody who is logged in; without a login, as nobody."""
+        theirs = copy(self)
+        theirs._who = {"Authorization": f"Bearer {login}"} if login else {}
+        return theirs
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,6 +106,24 @@ class Api:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._client.aclose()
+
+    async def ways_in(self) -> dict[str, Any]:
+        """Tell how people come in."""
+        return cast(dict[str, Any], await self._json("GET", "/v1/login"))
+
+    async def log_in(self, name: str, password: str, about: dict[str, str]) -> str:
+        """Return a login; `about` has the headers that tell of the browser."""
+        return str(
+            (await self._json("POST", "/v1/login", json={"name": name, "password": password}, headers=about))["token"]
+        )
+
+    async def log_out(self) -> None:
+        """End the login that this is used with."""
+        await self._json("POST", "/v1/logout")
+
+    async def me(self) -> Person:
+        """Tell who this is."""
+        return cast(Person, await self._json("GET", "/v1/me"))
 
     async def sessions(self) -> list[Session]:
         """List the sessions, most recently used first."""
@@ -176,6 +210,7 @@ class Api:
             ApiError: the API cannot be reached, or answered with a problem; not for a range that cannot be satisfied.
         """
         try:
+            how["headers"] = how.get("headers", {}) | self._who
             async with self._client.stream(method, path, timeout=STREAM_TIMEOUT, **how) as response:
                 if response.is_error and response.status_code != httpx2.codes.RANGE_NOT_SATISFIABLE:
                     await response.aread()
@@ -186,6 +221,7 @@ class Api:
 
     async def _json(self, method: str, path: str, **how: Any) -> Any:
         try:
+            how["headers"] = how.get("headers", {}) | self._who
             response = await self._client.request(method, path, **how)
         except httpx2.HTTPError as error:
             raise ApiError(words.UNREACHABLE) from error

@@ -23,9 +23,10 @@ from ui import words
 from ui.actions import Actions
 from ui.api_client import Api
 from ui.doors import doors
-from ui.following import Following
 from ui.guards import Guards
 from ui.intake import Intake
+from ui.login_page import login_doors
+from ui.logins import Logins
 from ui.luggage import sweep
 from ui.page import lay_out
 from ui.shelf import Shelf
@@ -40,6 +41,7 @@ CACHE_SWEEP_S = (600, 3600)
 def build(settings: Settings) -> Guards:
     """Make the application."""
     api = Api(settings.api, settings.token)
+    logins = Logins(api)
     shelf = Shelf(cache_folder() / "shelf")
 
     @asynccontextmanager
@@ -49,6 +51,7 @@ def build(settings: Settings) -> Guards:
             yield
 
     parent = FastAPI(title=words.TITLE, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    parent.include_router(login_doors(api, logins))
     parent.include_router(doors(api, shelf))
     mounted = gr.mount_gradio_app(
         parent,
@@ -68,7 +71,7 @@ def build(settings: Settings) -> Guards:
         # The session's disk limit decides, which the API knows.
         max_file_size=None,
     )
-    return Guards(mounted, settings.hosts, settings.token)
+    return Guards(mounted, settings.hosts, settings.token, logins, reached_by_others=settings.reached_by_others)
 
 
 def blocks(api: Api, intake: Intake) -> gr.Blocks:
@@ -78,6 +81,6 @@ def blocks(api: Api, intake: Intake) -> gr.Blocks:
     )
     with demo:
         page = lay_out()
-        wire(demo, page, Actions(api, page, Following(api, intake)))
+        wire(demo, page, Actions(api, page, intake))
     demo.queue(api_open=False, max_size=None, default_concurrency_limit=None)
     return demo

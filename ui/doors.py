@@ -16,6 +16,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 from ui import words
 from ui.api_client import Api, ApiError
 from ui.frames import document, policy
+from ui.logins import login_of
 from ui.shelf import FRAMED, MEDIA_TYPES, Shelf
 
 # A download is data: whatever it contains, it can do nothing in the page's origin.
@@ -68,16 +69,17 @@ def _add_downloads(router: APIRouter, api: Api) -> None:
     async def file(session: str, path: str, request: Request) -> Response:
         asked = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
         try:
-            opened = api.file(session, path, {"accept-encoding": "identity", **asked})
+            opened = api.of(login_of(request.headers)).file(session, path, {"accept-encoding": "identity", **asked})
         except ApiError as error:
             return problem_response(error, _INERT_PROBLEM)
         return await _relayed(opened, path.rsplit("/", 1)[-1])
 
     @router.get("/export/{session}")
-    async def export(session: str) -> Response:
+    async def export(session: str, request: Request) -> Response:
+        theirs = api.of(login_of(request.headers))
         try:
-            name = (await api.session(session))["name"]
-            return await _relayed(api.notebook(session), f"{name or words.UNNAMED}.ipynb")
+            name = (await theirs.session(session))["name"]
+            return await _relayed(theirs.notebook(session), f"{name or words.UNNAMED}.ipynb")
         except ApiError as error:
             return problem_response(error, _INERT_PROBLEM)
 

@@ -1,21 +1,27 @@
 """Who may ask the page anything, and what a browser is told about every answer.
 
-The page acts with the orchestrator's token, so whoever opens it must know that token (HTTP Basic, until there are
-accounts), and a request must come from the page itself: the `Host` must be one of ours (DNS rebinding), and other
-sites may do no more than link here.
+In a team, everybody logs in, and the page acts as whoever did. Where there is no team it acts with the orchestrator's
+token, so whoever opens it must know that token (HTTP Basic). A request must come from the page itself: the `Host` must
+be one of ours (DNS rebinding), and other sites may do no more than link here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
 from hmac import compare_digest
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui import words
+from ui.api_client import ApiError
+from ui.login_page import PATH as LOGIN_PATH
+from ui.login_page import to_login
+from ui.logins import FRESH_S, Logins, login_of
 
 # Gradio starts itself from an inline script and compiles its `js=` snippets, hence the two unsafe words. Nothing is
 # loaded from, sent to or framed by any other origin.
@@ -39,7 +45,8 @@ PAGE_POLICY = "; ".join(
 SECURITY_HEADERS = {
     "Content-Security-Policy": PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Not `no-referrer`: a form that is sent from such a page has the origin `null`, as if it came from elsewhere.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-DNS-Prefetch-Control": "off",
@@ -47,6 +54,8 @@ SECURITY_HEADERS = {
 }
 
 _OPEN_PATHS = frozenset({"/healthz"})
+_LOGIN_PATHS = frozenset({LOGIN_PATH, "/logout"})
+_ENDING_S = 5.0
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?", re.IGNORECASE)
 # Gradio fetches addresses for its clients: nothing here needs it, so nobody gets it.
@@ -69,7 +78,7 @@ def from_here(method: str, path: str, headers: Headers) -> bool:
     if method not in _SAFE_METHODS:
         return all(site == "same-origin" for site in sites)
     followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-    return all(site in {"same-origin", "none"} for site in sites) or (followed and path == "/")
+    return all(site in {"same-origin", "none"} for site in sites) or (followed and path in {"/", LOGIN_PATH})
 
 
 def knows_token(authorization: str | None, token: str | None) -> bool:
@@ -89,10 +98,20 @@ def knows_token(authorization: str | None, token: str | None) -> bool:
 class Guards:
     """ASGI middleware: refuses foreign requests and strangers, adds the security headers to every answer."""
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str], token: str | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: frozenset[str],
+        token: str | None = None,
+        logins: Logins | None = None,
+        *,
+        reached_by_others: bool = False,
+    ) -> None:
         self._app = app
         self._hosts = hosts
         self._token = token
+        self._logins = logins
+        self._reached_by_others = reached_by_others
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request and pass it on."""
@@ -108,14 +127,82 @@ class Guards:
             await _refuse(send, 421, words.FORBIDDEN_HOST)
         elif not from_here(scope["method"], scope["path"], headers):
             await _refuse(send, 403, words.FORBIDDEN_ORIGIN)
-        elif scope["path"] not in _OPEN_PATHS and not knows_token(headers.get("authorization"), self._token):
-            await _refuse(
-                send, 401, words.LOGIN_NEEDED, {"www-authenticate": 'Basic realm="Glovebox", charset="UTF-8"'}
-            )
         elif _FETCHES.match(scope["path"]):
             await _refuse(send, 404, words.NOT_FOUND)
+        elif scope["path"] in _OPEN_PATHS:
+            await self._app(scope, receive, _with_headers(send))
+        else:
+            await self._for_whoever_may(scope, headers, receive, send)
+
+    async def _for_whoever_may(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        try:
+            logins = self._logins if self._logins is not None and await self._logins.are_needed() else None
+            if logins is None:
+                await self._for_the_one(scope, headers, receive, send)
+            elif scope["path"] in _LOGIN_PATHS:
+                await self._app(scope, receive, _with_headers(send))
+            elif (login := login_of(headers)) is not None and await logins.count(login):
+                await self._as_long_as_it_counts(logins, login, scope, receive, _with_headers(send))
+            else:
+                await _send_to_login(scope, send, "" if login is None else "ended")
+        except ApiError as error:
+            await _refuse(send, 503, error.detail)
+
+    async def _for_the_one(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        if self._token is None and self._reached_by_others:
+            await _refuse(send, 403, words.OPEN_TO_OTHERS)
+        elif not knows_token(headers.get("authorization"), self._token):
+            basic = {"www-authenticate": 'Basic realm="Glovebox", charset="UTF-8"'}
+            await _refuse(send, 401, words.LOGIN_NEEDED, basic)
         else:
             await self._app(scope, receive, _with_headers(send))
+
+    async def _as_long_as_it_counts(
+        self, logins: Logins, login: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Pass on; what lasts is ended when the login is."""
+        answer = Answer(send)
+        running = asyncio.ensure_future(self._app(scope, receive, answer.send))
+        try:
+            while not (await asyncio.wait({running}, timeout=FRESH_S))[0]:
+                try:
+                    still = await logins.count(login)
+                except ApiError:
+                    continue  # nobody can tell now, and nothing can be asked of the API either
+                if not still:
+                    running.cancel()
+                    await asyncio.wait({running}, timeout=_ENDING_S)
+                    await answer.end()
+                    return
+            running.result()
+        finally:
+            running.cancel()
+
+
+class Answer:
+    """An answer on its way, which can be ended in the middle."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._begun = self._ended = False
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on, until the end."""
+        if self._ended:
+            return
+        self._begun = True
+        self._ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
+
+    async def end(self) -> None:
+        """End it now: with a refusal where it has not begun."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._begun:
+            await self._send({"type": "http.response.body", "body": b""})
+        else:
+            await _refuse(self._send, 401, words.LOGIN_ENDED)
 
 
 def _with_headers(send: Send) -> Send:
@@ -130,6 +217,18 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return sending
+
+
+async def _send_to_login(scope: Scope, send: Send, why: str) -> None:
+    """Lead a person to the login page; tell a script that there is one."""
+    if scope["method"] not in {"GET", "HEAD"} or scope["path"] != "/":
+        await _refuse(send, 401, words.LOGIN_ENDED)
+        return
+    query = {name.decode("latin-1"): value.decode("latin-1") for name, value in parse_qsl(scope["query_string"])}
+    headers = {"location": to_login(scope["path"], query, why), "cache-control": "no-store", "content-length": "0"}
+    raw = [(name.lower().encode(), value.encode()) for name, value in (headers | SECURITY_HEADERS).items()]
+    await send({"type": "http.response.start", "status": 303, "headers": raw})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _refuse(send: Send, status: int, detail: str, more_headers: dict[str, str] | None = None) -> None:

@@ -28,6 +28,7 @@ class Page:
     # Changes when a cell or a turn ended: files and sessions are to be looked at again.
     pulse: gr.Textbox
     carried: gr.State
+    person: gr.HTML
     sessions_panel: gr.Sidebar
     new_session: gr.Button
     sessions: gr.HTML
@@ -54,6 +55,7 @@ def lay_out() -> Page:
     carried = gr.State({})
     with gr.Sidebar(open=False, width=290, elem_id="sessions-panel") as sessions_panel:
         gr.HTML(f'<div class="gb-brand"><span class="gb-mark" aria-hidden="true"></span>{words.TITLE}</div>')
+        person = gr.HTML(elem_id="person")
         new_session = gr.Button(words.NEW_SESSION, elem_id="new-session", variant="secondary", size="md")
         gr.HTML(f"<h2>{words.SESSIONS}</h2>")
         sessions = gr.HTML(elem_id="sessions", js_on_load=_LISTS_SCRIPT)
@@ -80,6 +82,7 @@ def lay_out() -> Page:
         width=width,
         pulse=pulse,
         carried=carried,
+        person=person,
         sessions_panel=sessions_panel,
         new_session=new_session,
         sessions=sessions,

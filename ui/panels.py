@@ -11,7 +11,7 @@ from html import escape
 from urllib.parse import quote
 
 from ui import words
-from ui.api_client import FileEntry, Session
+from ui.api_client import FileEntry, Person, Session
 from ui.markdown import file_url
 from ui.sizes import age_words, size_words
 
@@ -48,6 +48,16 @@ def export_link(session: str) -> str:
     if not session:
         return ""
     return f'<a class="gb-export" href="/export/{quote(session, safe="")}" download>{escape(words.EXPORT)}</a>'
+
+
+def person(who: Person) -> str:
+    """Return who is logged in, with the way out; nothing where there are no logins."""
+    if who["mode"] == "one":
+        return ""
+    return (
+        f'<form class="gb-person" method="post" action="/logout"><span title="{escape(who["role"])}">'
+        f"{escape(who['name'])}</span><button>{escape(words.LOG_OUT)}</button></form>"
+    )
 
 
 def _session_row(session: Session, current: str, now: datetime) -> str:

@@ -23,27 +23,26 @@ class Settings:
     api: str = "http://127.0.0.1:8000"
     token: str | None = None
     hosts: frozenset[str] = OWN_HOSTS
+    reached_by_others: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         """Read the settings.
 
         Raises:
-            ValueError: a number is none, or out of its range, or the page would be open to others without a token;
-                the text names the variable.
+            ValueError: a number is none, or out of its range; the text names the variable.
         """
         more_hosts = environment.get("GLOVEBOX_UI_HOSTS", "").split(",")
         host = environment.get("GLOVEBOX_UI_HOST") or cls.host
         token = environment.get("GLOVEBOX_TOKEN") or None
         # In a container the page listens on all of *its* addresses; what counts is where the port is published.
         reachable_at = environment.get("GLOVEBOX_BIND") or host
-        if token is None and reachable_at not in _LOOPBACK:
-            raise ValueError(f"The page would be reachable at {reachable_at!r} without a token: set GLOVEBOX_TOKEN.")
         return cls(
             host=host,
             port=_number(environment, "GLOVEBOX_UI_PORT", cls.port, 65535),
             api=(environment.get("GLOVEBOX_API") or cls.api).rstrip("/"),
             token=token,
+            reached_by_others=reachable_at not in _LOOPBACK,
             hosts=OWN_HOSTS | {name.strip().lower() for name in more_hosts if name.strip()},
         )
 

@@ -52,7 +52,7 @@ def wire(demo: gr.Blocks, page: Page, actions: Actions) -> None:
     """Connect everything; call within `gr.Blocks`."""
     sides = [page.sessions, page.title, page.profile, page.files, page.export]
     opened = [page.session, page.conversation, page.stop, page.notice, *sides]
-    loaded = [page.sessions_panel, page.files_panel, page.model, page.banner, *opened]
+    loaded = [page.person, page.sessions_panel, page.files_panel, page.model, page.banner, *opened]
     asked = [page.session, page.prompt, page.attached, page.carried, page.notice, *sides]
 
     def then_watch(dependency: Any) -> None:

@@ -112,6 +112,36 @@ FORBIDDEN_ORIGIN = "Requests from other sites are not allowed."
 NOT_FOUND = "There is nothing here."
 FILES_ONLY = "Please have a look at what I uploaded."
 
+# The login page; further keys are the codes of the API's problems, and why a browser was sent there.
+LOGIN = {
+    "en": {
+        "title": "Log in to Glovebox",
+        "name": "Name",
+        "password": "Password",
+        "enter": "Log in",
+        "ended": "Your login has ended. Please log in again.",
+        "out": "You are logged out.",
+        "wrong_password": "The name or the password is wrong. An admin can give you another password.",
+        "too_many_tries": "That was tried too often. Wait a few minutes, then try again.",
+        "bad_request": "Please enter your name and your password.",
+    },
+    "zh": {
+        "title": "登录 Glovebox",
+        "name": "用户名",
+        "password": "密码",
+        "enter": "登录",
+        "ended": "登录已失效，请重新登录。",
+        "out": "您已退出登录。",
+        "wrong_password": "用户名或密码错误。管理员可以为您重设密码。",
+        "too_many_tries": "尝试次数过多，请等几分钟再试。",
+        "bad_request": "请输入用户名和密码。",
+        "unreachable": "Glovebox 服务没有响应，请稍后再试。",
+    },
+}
+LOG_OUT = "Log out"
+LOGIN_ENDED = "Your login has ended. Log in again at /login."
+OPEN_TO_OTHERS = "This page can be reached by others, and asks nobody who they are: set GLOVEBOX_TOKEN, or people.mode."
+
 # Ages
 JUST_NOW = "just now"
 MINUTES_AGO = "{count} min ago"

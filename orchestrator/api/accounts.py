@@ -20,6 +20,7 @@ from orchestrator.api.account_shapes import (
     person_shape,
     token_shape,
 )
+from orchestrator.api.addresses import asked_from
 from orchestrator.api.services import Admin, Asking, Me, Services, Team, Wired
 from orchestrator.people.service import Person
 from orchestrator.store.audit import AuditEntry
@@ -38,7 +39,7 @@ async def ways_in(services: Wired) -> Any:
 async def log_in(services: Wired, people: Team, request: Request, body: Login) -> Any:
     """Log in with name and password; the answer's token stands for this person for 14 days."""
     browser = request.headers.get("user-agent", "")
-    person, token = await people.sign_in(body.name, body.password, _address(request), browser)
+    person, token = await people.sign_in(body.name, body.password, _address(services, request), browser)
     _note(services, person, "login", person.name)
     return JSONResponse({"token": token, "person": person_shape(person)}, headers=_SECRET)
 
@@ -57,7 +58,7 @@ async def change_password(
     services: Wired, people: Team, person: Me, request: Request, body: AnotherPassword
 ) -> Response:
     """Change one's own password. All logins end with it, this one as well; tokens stay."""
-    await people.change_password(person, body.old, body.new, _address(request))
+    await people.change_password(person, body.old, body.new, _address(services, request))
     _note(services, person, "password", person.name)
     return Response(status_code=204)
 
@@ -114,8 +115,8 @@ async def change_account(services: Wired, people: Team, admin: Admin, name: str,
     return JSONResponse(account_shape(await people.named(user.name)))
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client else "?"
+def _address(services: Services, request: Request) -> str:
+    return asked_from(request, services.settings.config.server.trusted_proxies)
 
 
 def _note(services: Services, person: Person, action: str, subject: str, detail: str = "") -> None:

@@ -45,6 +45,14 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
     def missing(sid: str) -> Response:
         return problem(404, "session_not_found", f"No session has the id {sid!r}.")
 
+    @app.get("/v1/login")
+    async def ways_in() -> JSON:
+        return {"mode": "one"}
+
+    @app.get("/v1/me")
+    async def me() -> JSON:
+        return {"id": "local", "name": "local", "role": "admin", "mode": "one"}
+
     @app.get("/v1/models")
     async def models() -> list[JSON]:
         return MODELS

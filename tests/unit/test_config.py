@@ -57,7 +57,7 @@ def test_an_empty_config_is_a_safe_one() -> None:
     ("raw", "key", "value", "allowed"),
     [
         ({"sever": {}}, "sever", "{}", "chat, default_profile, package_index, people, profiles"),
-        ({"server": {"prot": 8000}}, "server.prot", "8000", "allowed_hosts, host, port"),
+        ({"server": {"prot": 8000}}, "server.prot", "8000", "allowed_hosts, host, port, trusted_proxies"),
         ({"profiles": {"standard": {"privileged": True}}}, "profiles.standard.privileged", "true", "memory_mb"),
         ({"providers": [{"name": "a", "models": ["m"], "key": "sk-1"}]}, "providers.0.key", '"sk-1"', "api_key_env"),
         ({"chat": {"rounds": 1}}, "chat.rounds", "1", "max_rounds"),

@@ -224,7 +224,7 @@ async def test_every_answer_has_the_security_headers(browser: httpx2.AsyncClient
     for answer in (healthy, refused, foreign, await browser.get("/nothing")):
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/proxy=https://x", "/gradio_api/file=http://x", "/file=https:/x"])

@@ -7,6 +7,7 @@ import pytest
 
 from ui.app import build
 from ui.guards import knows_token
+from ui.logins import Logins
 from ui.settings import Settings
 
 TOKEN = "a-long-random-token-for-this-test"
@@ -37,7 +38,15 @@ def test_only_the_token_as_password_opens_the_page(authorization: str | None, to
     assert knows_token(authorization, token) is known
 
 
-async def test_with_a_token_every_path_of_the_page_asks_for_it_but_the_health_check() -> None:
+@pytest.fixture
+def one_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def are_needed(_: Logins) -> bool:
+        return False
+
+    monkeypatch.setattr(Logins, "are_needed", are_needed)
+
+
+async def test_with_a_token_every_path_of_the_page_asks_for_it_but_the_health_check(one_person: None) -> None:
     transport = httpx2.ASGITransport(build(Settings(token=TOKEN)))
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         for path in ("/", "/config", "/gradio_api/info", "/files/0/a", "/gradio_api/queue/data", "/theme.css"):
@@ -50,7 +59,7 @@ async def test_with_a_token_every_path_of_the_page_asks_for_it_but_the_health_ch
 
 
 @pytest.mark.parametrize(
-    ("environment", "starts"),
+    ("environment", "opens"),
     [
         ({}, True),
         ({"GLOVEBOX_UI_HOST": "0.0.0.0"}, False),
@@ -60,9 +69,12 @@ async def test_with_a_token_every_path_of_the_page_asks_for_it_but_the_health_ch
         ({"GLOVEBOX_UI_HOST": "10.0.0.1", "GLOVEBOX_TOKEN": ""}, False),
     ],
 )
-def test_the_page_is_never_open_to_others_without_a_token(environment: dict[str, str], starts: bool) -> None:
-    if starts:
-        Settings.from_environment(environment)
-    else:
-        with pytest.raises(ValueError, match="GLOVEBOX_TOKEN"):
-            Settings.from_environment(environment)
+async def test_the_page_is_never_open_to_others_without_a_token_or_logins(
+    environment: dict[str, str], opens: bool, one_person: None
+) -> None:
+    settings = Settings.from_environment(environment)
+    headers = {"Authorization": basic(TOKEN)}
+    transport = httpx2.ASGITransport(build(settings))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+        for path in ("/", "/config", "/pictures/x"):
+            assert ((await client.get(path)).status_code == 403) is not opens

@@ -1,0 +1,99 @@
+"""Logging in and out with a real browser, and two people at once."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.conftest import picture, session_of
+from tests.browser.team_site import TeamSite, running_team_site
+from tests.team import PASSWORD, TEAM
+
+SLOW = 60_000
+
+
+@pytest.fixture(scope="module")
+def team_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamSite]:
+    with running_team_site(tmp_path_factory.mktemp("team"), ["ann", "bob"], **TEAM) as site:
+        yield site
+
+
+@pytest.fixture
+def anns(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1360, "height": 900})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def bobs(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1360, "height": 900}, locale="zh-CN")
+    yield context
+    context.close()
+
+
+def log_in(site: TeamSite, context: BrowserContext, name: str, password: str = PASSWORD) -> Page:
+    page = context.new_page()
+    page.goto(site.page)
+    fill_in(page, name, password)
+    return page
+
+
+def fill_in(page: Page, name: str, password: str = PASSWORD) -> None:
+    page.locator("#name").fill(name)
+    page.locator("#password").fill(password)
+    page.locator("main button").click()
+
+
+def ask(page: Page, text: str) -> None:
+    page.locator("#prompt textarea").fill(text)
+    page.locator("#prompt textarea").press("Enter")
+
+
+def test_a_person_logs_in_sees_who_they_are_and_logs_out(team_site: TeamSite, anns: BrowserContext) -> None:
+    page = log_in(team_site, anns, "ann", "wrong password")
+    expect(page.locator("[role=alert]")).to_contain_text("The name or the password is wrong.")
+    expect(page.locator("#name")).to_have_value("ann")
+    picture(page, "login")
+    fill_in(page, "ann")
+    expect(page.locator("#person")).to_contain_text("ann", timeout=SLOW)
+    (kept,) = anns.cookies()
+    assert (kept["name"], kept["httpOnly"], kept["sameSite"], kept["path"]) == ("glovebox", True, "Strict", "/")
+    assert page.evaluate("document.cookie") == ""
+    picture(page, "logged-in")
+    page.locator("#person button").click()
+    expect(page.locator("[role=alert]")).to_contain_text("You are logged out.", timeout=SLOW)
+    assert anns.cookies() == []
+    page.goto(team_site.page)
+    expect(page.locator("#password")).to_be_visible()
+
+
+def test_two_people_at_once_see_nothing_of_each_other(
+    team_site: TeamSite, anns: BrowserContext, bobs: BrowserContext
+) -> None:
+    ann, bob = log_in(team_site, anns, "ann"), log_in(team_site, bobs, "bob")
+    for page, name in ((ann, "ann"), (bob, "bob")):
+        expect(page.locator("#person")).to_contain_text(name, timeout=SLOW)
+        ask(page, f"this is a secret of {name}")
+    for page, name, other in ((ann, "ann", "bob"), (bob, "bob", "ann")):
+        expect(page.locator("#sessions")).to_contain_text(f"a secret of {name}", timeout=SLOW)
+        expect(page.locator("#conversation")).to_contain_text(f"a secret of {name}", timeout=SLOW)
+        assert f"a secret of {other}" not in page.content()
+    session = session_of(ann)
+    bob.goto(f"{team_site.page}/?session={session}")
+    expect(bob.locator("#notice")).to_contain_text("No session has the id", timeout=SLOW)
+    expect(bob.locator("#person")).to_contain_text("bob", timeout=SLOW)
+    assert "a secret of ann" not in bob.content()
+    for path in (f"/export/{session}", f"/files/{session}/a.txt"):
+        assert bobs.request.get(team_site.page + path).status == 404
+
+
+def test_who_is_shut_out_is_led_to_the_login_page_by_the_next_click(team_site: TeamSite, bobs: BrowserContext) -> None:
+    page = log_in(team_site, bobs, "bob")
+    expect(page.locator("#person")).to_contain_text("bob", timeout=SLOW)
+    team_site.team.end_logins("bob")
+    page.wait_for_timeout(1500)
+    page.locator("#new-session").click()
+    expect(page.locator("[role=alert]")).to_contain_text("登录已失效", timeout=SLOW)
+    fill_in(page, "bob")
+    expect(page.locator("#person")).to_contain_text("bob", timeout=SLOW)
