@@ -9,12 +9,13 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from orchestrator.api import about, accounts, executions, export, files, messages, metrics, problems, sessions
+from orchestrator.api import about, accounts, executions, export, files, messages, metrics, problems, sessions, shares
 from orchestrator.api.body_limit import BodyLimit
 from orchestrator.api.guard import Guard
 from orchestrator.api.identity import Door, OnePerson, Team
 from orchestrator.api.refusals import Refusals
 from orchestrator.api.services import Services
+from orchestrator.api.visits import Visits
 from orchestrator.chat.models import Models
 from orchestrator.chat.service import Chat
 from orchestrator.chat.tokens import encoding
@@ -22,6 +23,7 @@ from orchestrator.config import Settings
 from orchestrator.demo_model.server import demo_app
 from orchestrator.disks_client import DisksClient
 from orchestrator.people.first_admin import make_first_admin
+from orchestrator.people.presence import Presence
 from orchestrator.people.service import People
 from orchestrator.sessions.egress_audit import told_of_egress
 from orchestrator.sessions.network import Networks
@@ -32,6 +34,7 @@ from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
 from orchestrator.store.people import PeopleStore
 from orchestrator.store.sessions import SessionStore
+from orchestrator.store.shares import ShareStore
 
 
 def make_app(settings: Settings) -> FastAPI:
@@ -54,11 +57,12 @@ def make_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for door in (sessions, executions, files, messages, export, about, metrics, accounts):
+    for door in (sessions, executions, files, messages, export, about, metrics, accounts, shares):
         app.include_router(door.router)
     app.add_middleware(BodyLimit)
     entrance: Door = OnePerson(settings.token)
     if settings.config.people.mode == "team":
+        app.add_middleware(Visits, presence=lambda: app.state.services.presence)
         entrance = Team(lambda: app.state.services.people)
     app.add_middleware(Guard, door=entrance, allowed_hosts=settings.config.server.allowed_hosts)
     return app
@@ -76,6 +80,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     people = People(PeopleStore(database))
     if settings.config.people.mode == "team":
         await make_first_admin(people, settings.admin_password, settings.data)
+    presence = Presence(people)
     conversation = ConversationStore(database)
     spawner = SpawnerClient(settings.spawner_socket)
     disks = DisksClient(settings.disks_socket)
@@ -88,10 +93,24 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
         chat = Chat(settings.config.chat, models, service, conversation, refusals.of_turn)
         background = [
             tasks.create_task(service.put_idle_ones_to_sleep(), name="idle sandboxes"),
+            tasks.create_task(presence.watch_for_ever(), name="who may be here"),
             tasks.create_task(asyncio.to_thread(encoding), name="token encoding"),
         ]
         try:
-            yield Services(settings, database, conversation, service, chat, models, spawner, audit, refusals, people)
+            yield Services(
+                settings,
+                database,
+                conversation,
+                service,
+                chat,
+                models,
+                spawner,
+                audit,
+                refusals,
+                people,
+                ShareStore(database),
+                presence,
+            )
         finally:
             for task in background:
                 task.cancel()

@@ -31,6 +31,7 @@ class Session(TypedDict):
     profile: str
     state: str
     last_active_at: str
+    shared_by: str | None
 
 
 class FileEntry(TypedDict):

@@ -63,6 +63,7 @@ def person(who: Person) -> str:
 def _session_row(session: Session, current: str, now: datetime) -> str:
     name = escape(session["name"] or words.UNNAMED)
     state = escape(words.SESSION_STATES.get(session["state"], session["state"]))
+    by = words.SHARED_BY.format(name=session["shared_by"]) if session["shared_by"] else ""
     chosen = ' aria-current="page"' if session["id"] == current else ""
     return (
         f'<li class="gb-row" data-id="{escape(session["id"])}">'
@@ -70,10 +71,16 @@ def _session_row(session: Session, current: str, now: datetime) -> str:
         f' title="{name}: {state}">'
         f'<span class="gb-dot gb-{escape(session["state"])}" aria-label="{state}"></span>'
         f'<span class="gb-label">{name}</span>'
-        f'<small class="gb-age">{escape(age_words(session["last_active_at"], now))}</small></a>'
+        f'<small class="gb-age">{escape(by or age_words(session["last_active_at"], now))}</small></a>'
+        f"{'' if by else _own_session_tools(name)}</li>"
+    )
+
+
+def _own_session_tools(name: str) -> str:
+    return (
         f'<input class="gb-rename" value="{name}" maxlength="200" aria-label="{escape(words.RENAME)}">'
         f"{_button('edit', words.RENAME, name, '✎')}{_button('ask', words.DELETE, name, '✕')}"
-        f"{_question(words.DELETE_SESSION)}</li>"
+        f"{_question(words.DELETE_SESSION)}"
     )
 
 

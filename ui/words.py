@@ -34,6 +34,7 @@ DELETE = "Delete"
 DELETE_SESSION = "Delete the conversation and all its files?"
 KEEP = "Keep"
 UNNAMED = "Untitled"
+SHARED_BY = "by {name}"
 SESSION_STATES = {
     "asleep": "asleep; the next message wakes it",
     "starting": "the sandbox is starting",

@@ -21,7 +21,7 @@ from orchestrator.api.account_shapes import (
     token_shape,
 )
 from orchestrator.api.addresses import asked_from
-from orchestrator.api.services import Admin, Asking, Me, Services, Team, Wired
+from orchestrator.api.services import STAYS, Admin, Asking, Me, Services, Team, Wired
 from orchestrator.people.service import Person
 from orchestrator.store.audit import AuditEntry
 
@@ -44,7 +44,7 @@ async def log_in(services: Wired, people: Team, request: Request, body: Login) -
     return JSONResponse({"token": token, "person": person_shape(person)}, headers=_SECRET)
 
 
-@router.post("/logout", status_code=204)
+@router.post("/logout", status_code=204, dependencies=[STAYS])
 async def log_out(services: Wired, people: Team, caller: Asking) -> Response:
     """End the login, or the token, that this request came with."""
     if caller.secret_id is not None:
@@ -53,7 +53,7 @@ async def log_out(services: Wired, people: Team, caller: Asking) -> Response:
     return Response(status_code=204)
 
 
-@router.put("/me/password", status_code=204)
+@router.put("/me/password", status_code=204, dependencies=[STAYS])
 async def change_password(
     services: Wired, people: Team, person: Me, request: Request, body: AnotherPassword
 ) -> Response:
@@ -77,7 +77,7 @@ async def add_token(services: Wired, people: Team, person: Me, body: NewToken) -
     return JSONResponse(token_shape(record) | {"token": token}, 201, _SECRET)
 
 
-@router.delete("/tokens/{token_id}", status_code=204)
+@router.delete("/tokens/{token_id}", status_code=204, dependencies=[STAYS])
 async def revoke_token(services: Wired, people: Team, person: Me, token_id: str) -> Response:
     """Revoke one of one's own tokens."""
     await people.revoke(person, token_id)
@@ -99,7 +99,7 @@ async def add_account(services: Wired, people: Team, admin: Admin, body: NewAcco
     return JSONResponse(account_shape(await people.named(person.name)), 201)
 
 
-@router.patch("/users/{name}", response_model=AccountShape)
+@router.patch("/users/{name}", response_model=AccountShape, dependencies=[STAYS])
 async def change_account(services: Wired, people: Team, admin: Admin, name: str, body: AccountChange) -> Any:
     """Give somebody another role or password, shut them out, or let them in again."""
     user = await people.named(name)

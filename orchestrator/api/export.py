@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from orchestrator.api.files import INERT
 from orchestrator.api.problems import Responses
-from orchestrator.api.services import Owned, Wired
+from orchestrator.api.services import Readable, Wired
 from orchestrator.notebook.export import notebook
 from orchestrator.workspace.names import attachment_header
 
@@ -19,12 +19,12 @@ _FORBIDDEN_IN_NAMES = '/\\:*?"<>|'
 
 @router.get("/export", response_class=Response, responses=_NOTEBOOK)
 async def export(
-    owned: Owned,
+    found: Readable,
     services: Wired,
     format: Literal["ipynb"] = "ipynb",  # noqa: A002
 ) -> Response:
     """Return the whole conversation with code and outputs as a file."""
-    record, _ = owned
+    record = found.record
     messages = await services.conversation.messages(record.id)
     cells = await services.conversation.cells(record.id)
     content = await asyncio.to_thread(notebook, record, messages, cells)

@@ -13,7 +13,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import JSONResponse, StreamingResponse
 
 from orchestrator.api.problems import NO_ROOM, Responses
-from orchestrator.api.services import Owned, Wired
+from orchestrator.api.services import Owned, Readable, Wired
 from orchestrator.api.shapes import FileShape
 from orchestrator.errors import BadRequest
 from orchestrator.limits import DOWNLOAD_CHUNK_BYTES, UPLOAD_CHUNK_BYTES
@@ -49,9 +49,9 @@ INERT = {
 
 
 @router.get("", response_model=list[FileShape])
-async def list_files(owned: Owned) -> Any:
+async def list_files(found: Readable) -> Any:
     """List the workspace's files."""
-    folder = await owned[1].files()
+    folder = await found.live.files()
     files = await asyncio.to_thread(folder.list_files)
     return JSONResponse([_shape(file.path, file.size, file.changed_ns) for file in files])
 
@@ -81,10 +81,10 @@ async def put_file(owned: Owned, services: Wired, request: Request, path: str) -
 
 
 @router.get("/{path:any_text}", response_class=Response, responses=_A_FILE, openapi_extra={"parameters": [_RANGE]})
-async def get_file(owned: Owned, request: Request, path: str) -> Response:
+async def get_file(found: Readable, request: Request, path: str) -> Response:
     """Read a file, streamed, as an attachment; `Range: bytes=a-b` gives a part."""
     target = WorkspacePath.parse(path)
-    folder = await owned[1].files()
+    folder = await found.live.files()
     descriptor = await asyncio.to_thread(folder.open, target)
     try:
         size = os.fstat(descriptor).st_size

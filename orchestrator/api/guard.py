@@ -52,7 +52,7 @@ class Guard:
             caller = await self.admit(scope["path"], headers)
         except GloveboxError as error:
             note_refusal(scope, ANONYMOUS, error.as_problem())
-            await _refuse(scope, send, error)
+            await refuse(scope, send, error)
             return
         if caller is not None:
             scope.setdefault("state", {})["caller"] = caller
@@ -103,7 +103,8 @@ def _with_headers(send: Send, path: str) -> Send:
     return sending
 
 
-async def _refuse(scope: Scope, send: Send, error: GloveboxError) -> None:
+async def refuse(scope: Scope, send: Send, error: GloveboxError) -> None:
+    """Answer a request, or the opening of a WebSocket, with an error."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": error.code})
         return

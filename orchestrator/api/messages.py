@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Response
 from starlette.responses import JSONResponse
 
 from orchestrator.api.problems import NO_MODEL, NO_SANDBOX, Responses
-from orchestrator.api.services import Owned, Wired
+from orchestrator.api.services import Owned, Readable, Wired
 from orchestrator.api.shapes import NewMessage, message_shape
 from orchestrator.api.streams import server_sent_events
 
@@ -24,16 +24,16 @@ async def send_message(owned: Owned, services: Wired, body: NewMessage) -> Respo
 
 
 @router.get("/messages", response_model=list[dict[str, Any]])
-async def conversation(owned: Owned, services: Wired) -> Any:
+async def conversation(found: Readable, services: Wired) -> Any:
     """Return the conversation."""
-    messages = await services.chat.messages(owned[0].id)
+    messages = await services.chat.messages(found.record.id)
     return JSONResponse([message_shape(message, cells) for message, cells in messages])
 
 
 @router.get("/events", response_class=Response, responses=_EVENT_STREAM | {204: {"description": "no turn runs"}})
-async def follow(owned: Owned, services: Wired, last_event_id: Annotated[int, Header(ge=0)] = 0) -> Response:
+async def follow(found: Readable, services: Wired, last_event_id: Annotated[int, Header(ge=0)] = 0) -> Response:
     """Follow the turn that runs from `Last-Event-ID` on, else from its beginning; `204` when none runs."""
-    log = services.chat.follow(owned[0].id)
+    log = services.chat.follow(found.record.id)
     if log is None:
         return Response(status_code=204)
     # A number beyond the end is of an earlier turn: whoever names it is told everything of this one.

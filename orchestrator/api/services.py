@@ -9,7 +9,8 @@ from orchestrator.api.refusals import Refusals
 from orchestrator.chat.models import Models
 from orchestrator.chat.service import Chat
 from orchestrator.config import Settings
-from orchestrator.errors import Conflict, Forbidden
+from orchestrator.errors import Conflict, Forbidden, SessionNotFound
+from orchestrator.people.presence import Presence
 from orchestrator.people.service import Caller, People, Person
 from orchestrator.sessions.service import Sessions
 from orchestrator.sessions.session import LiveSession
@@ -18,6 +19,7 @@ from orchestrator.store.audit import AuditLog
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
 from orchestrator.store.records import SessionRecord
+from orchestrator.store.shares import ShareStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Services:
     audit: AuditLog
     refusals: Refusals
     people: People
+    shares: ShareStore
+    presence: Presence
 
 
 def _services(request: Request) -> Services:
@@ -45,6 +49,12 @@ def _caller(request: Request) -> Caller:
     """Return who asks, as the guard found; a route that it leaves open to everybody has nobody to ask for."""
     caller: Caller = request.state.caller
     return caller
+
+
+def _stays(request: Request) -> None:
+    """Have a request that ends its own caller's visits live to tell."""
+    if (visit := getattr(request.state, "visit", None)) is not None:
+        visit.stays = True
 
 
 def _person(caller: Annotated[Caller, Depends(_caller)]) -> Person:
@@ -65,12 +75,34 @@ def _team(request: Request) -> People:
     return services.people
 
 
-async def _owned(
+@dataclass(frozen=True, slots=True)
+class ReadableSession:
+    """A session that the caller may read; `shared_by` is None where it is their own."""
+
+    record: SessionRecord
+    live: LiveSession
+    shared_by: str | None
+
+
+async def _readable(
     request: Request, session_id: Annotated[str, Path(max_length=64)], person: Annotated[Person, Depends(_person)]
-) -> tuple[SessionRecord, LiveSession]:
-    found = await _services(request).sessions.find(person.id, session_id)
-    request.state.session_id = found[0].id
+) -> ReadableSession:
+    if (visit := getattr(request.state, "visit", None)) is not None:
+        visit.session_id = session_id  # before it is looked at whether they may: a grant can end in between
+    sessions = _services(request).sessions
+    try:
+        found = ReadableSession(*await sessions.find(person.id, session_id), None)
+    except SessionNotFound:
+        found = ReadableSession(*await sessions.find_shared(person.id, session_id))
+    request.state.session_id = found.record.id
     return found
+
+
+def _owned(found: Annotated[ReadableSession, Depends(_readable)]) -> tuple[SessionRecord, LiveSession]:
+    if found.shared_by is not None:
+        detail = f"{found.shared_by} shares this session with you to be read. Make a session of your own to go on."
+        raise Forbidden(detail, code="read_only", title="You may only read this session")
+    return found.record, found.live
 
 
 Wired = Annotated[Services, Depends(_services)]
@@ -78,4 +110,6 @@ Asking = Annotated[Caller, Depends(_caller)]
 Me = Annotated[Person, Depends(_person)]
 Admin = Annotated[Person, Depends(_admin)]
 Team = Annotated[People, Depends(_team)]
+STAYS = Depends(_stays)
+Readable = Annotated[ReadableSession, Depends(_readable)]
 Owned = Annotated[tuple[SessionRecord, LiveSession], Depends(_owned)]

@@ -1,13 +1,14 @@
 """Doors of sessions: make, list, look, rename, delete; interrupt and restart."""
 
 import asyncio
+from operator import itemgetter
 from typing import Any
 
 from fastapi import APIRouter, Response
 from starlette.responses import JSONResponse
 
 from orchestrator.api.problems import NO_SANDBOX
-from orchestrator.api.services import Me, Owned, Wired
+from orchestrator.api.services import Me, Owned, Readable, Wired
 from orchestrator.api.shapes import NewSession, Renaming, SessionShape, session_shape
 from orchestrator.chat.service import NEW_SESSION_NAME
 from orchestrator.sessions.session import LiveSession
@@ -26,16 +27,18 @@ async def make_session(services: Wired, person: Me, body: NewSession | None = No
 
 @router.get("", response_model=list[SessionShape])
 async def list_sessions(services: Wired, person: Me) -> Any:
-    """List my sessions, the most recently used first."""
-    found = await services.sessions.list(person.id)
-    return JSONResponse([session_shape(record, live, None) for record, live in found])
+    """List my sessions and those that others share with me, the most recently used first."""
+    mine = [session_shape(record, live, None) for record, live in await services.sessions.list(person.id)]
+    shared = await services.sessions.list_shared(person.id)
+    theirs = [session_shape(record, live, None, shared_by) for record, live, shared_by in shared]
+    return JSONResponse(sorted(mine + theirs, key=itemgetter("last_active_at"), reverse=True))
 
 
 @router.get("/{session_id}", response_model=SessionShape)
-async def look_at_session(owned: Owned) -> Any:
+async def look_at_session(found: Readable) -> Any:
     """Look at a session."""
-    record, live = owned
-    return JSONResponse(session_shape(record, live, await _disk_bytes(live)))
+    shape = session_shape(found.record, found.live, await _disk_bytes(found.live), found.shared_by)
+    return JSONResponse(shape)
 
 
 @router.patch("/{session_id}", response_model=SessionShape)

@@ -51,7 +51,7 @@ class NewMessage(Body):
 
 
 class SessionShape(BaseModel):
-    """A session."""
+    """A session; `shared_by` names its owner where that is somebody else."""
 
     id: str
     name: str
@@ -61,6 +61,13 @@ class SessionShape(BaseModel):
     last_active_at: datetime
     limits: dict[str, Any]
     usage: dict[str, Any]
+    shared_by: str | None
+
+
+class ShareShape(BaseModel):
+    """Somebody who may read a session."""
+
+    name: str
 
 
 class CellFile(BaseModel):
@@ -120,7 +127,9 @@ class MeShape(BaseModel):
     mode: Literal["one", "team"]
 
 
-def session_shape(record: SessionRecord, live: LiveSession, disk_bytes: int | None) -> dict[str, Any]:
+def session_shape(
+    record: SessionRecord, live: LiveSession, disk_bytes: int | None, shared_by: str | None = None
+) -> dict[str, Any]:
     """Return a session for the wire; `disk_bytes` is None where it was not counted."""
     return SessionShape(
         id=record.id,
@@ -131,6 +140,7 @@ def session_shape(record: SessionRecord, live: LiveSession, disk_bytes: int | No
         last_active_at=record.last_active_at,
         limits=live.profile.limits(),
         usage={"disk_bytes": disk_bytes},
+        shared_by=shared_by,
     ).model_dump(mode="json")
 
 

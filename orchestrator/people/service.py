@@ -132,6 +132,12 @@ class People:
         await self._note_use(secret.id)
         return Caller(_person(found[0]), secret.id)
 
+    async def is_still(self, caller: Caller) -> bool:
+        """Tell whether whoever came in once may still be here, as who they were then."""
+        secret_id = caller.secret_id
+        user = await (self._store.with_id(caller.person.id) if secret_id is None else self._store.holder(secret_id))
+        return user is not None and not user.disabled and _person(user) == caller.person
+
     async def add_token(self, person: Person, name: str) -> tuple[SecretRecord, str]:
         """Return a new token's record, and the token itself, which nobody can be shown again."""
         secret = new_secret(API)

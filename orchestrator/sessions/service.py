@@ -1,6 +1,7 @@
 """All sessions: making, finding, deleting them, and keeping what runs in step with what is stored."""
 
 import asyncio
+import builtins
 from collections import Counter
 from pathlib import Path
 
@@ -101,6 +102,16 @@ class Sessions:
         """Return an owner's sessions, most recently used first."""
         records = await self._store.list(owner)
         return [(record, self.live(record)) for record in records if record.id not in self._deleted]
+
+    async def find_shared(self, reader: str, session_id: str) -> tuple[SessionRecord, LiveSession, str]:
+        """Return a session that somebody shares with this reader, and who. Raises SessionNotFound."""
+        record, shared_by = await self._store.get_shared(reader, session_id)
+        return record, self.live(record), shared_by
+
+    async def list_shared(self, reader: str) -> builtins.list[tuple[SessionRecord, LiveSession, str]]:
+        """Return the sessions that others share with this reader, and who, most recently used first."""
+        found = await self._store.list_shared(reader)
+        return [(record, self.live(record), by) for record, by in found if record.id not in self._deleted]
 
     async def count_by_state(self) -> dict[str, int]:
         """Return how many sessions of all owners are in each state."""

@@ -39,6 +39,15 @@ _WHOSE = (
         users.c.disabled_at.is_(None),
     )
 )
+_HOLDER = (
+    select(users)
+    .join(user_secrets, users.c.id == user_secrets.c.user_id)
+    .where(
+        user_secrets.c.id == bindparam("key"),
+        user_secrets.c.revoked_at.is_(None),
+        or_(user_secrets.c.expires_at.is_(None), user_secrets.c.expires_at > bindparam("now")),
+    )
+)
 _SECRETS_OF = (
     select(user_secrets)
     .where(
@@ -181,6 +190,12 @@ class PeopleStore:
         keys = {"key": secret_id, "of_kind": kind, "now": _now()}
         row = await self._database.transact(lambda connection: connection.execute(_WHOSE, keys).one_or_none())
         return None if row is None else (_user(row), str(row.secret_hash))
+
+    async def holder(self, secret_id: str) -> UserRecord | None:
+        """Return the person of a secret that still counts, be they shut out or not."""
+        keys = {"key": secret_id, "now": _now()}
+        row = await self._database.transact(lambda connection: connection.execute(_HOLDER, keys).one_or_none())
+        return None if row is None else _user(row)
 
     async def note_secret_used(self, secret_id: str) -> None:
         """Note that a secret was used now."""

@@ -1,5 +1,6 @@
 """Rows of sessions. Statements are built once: building one costs more than SQLite needs to run it."""
 
+import builtins
 import secrets
 import uuid
 from datetime import UTC, datetime
@@ -11,13 +12,21 @@ from orchestrator.errors import SessionNotFound
 from orchestrator.lines.messages import FIRST_UID
 from orchestrator.store.database import Database
 from orchestrator.store.records import SessionRecord
-from orchestrator.store.tables import sessions
+from orchestrator.store.tables import session_shares, sessions, users
 
 _COLUMNS = sessions.c
 _ONE = _COLUMNS.id == bindparam("key")
 _INSERT = sessions.insert()
 _GET = select(sessions).where(_ONE, _COLUMNS.owner == bindparam("owner"))
 _LIST = select(sessions).where(_COLUMNS.owner == bindparam("owner")).order_by(_COLUMNS.last_active_at.desc())
+_SHARED = (
+    select(sessions, users.c.name.label("shared_by"))
+    .join(session_shares, session_shares.c.session_id == _COLUMNS.id)
+    .join(users, users.c.id == _COLUMNS.owner)
+    .where(session_shares.c.user_id == bindparam("reader"))
+    .order_by(_COLUMNS.last_active_at.desc())
+)
+_ONE_SHARED = _SHARED.where(_ONE)
 _IDS = select(_COLUMNS.id)
 _RENAME = sessions.update().where(_ONE).values(name=bindparam("new_name"))
 _TOUCH = sessions.update().where(_ONE).values(last_active_at=bindparam("now"))
@@ -71,6 +80,24 @@ class SessionStore:
         """Return an owner's sessions, most recently used first."""
         rows = await self._database.transact(lambda connection: connection.execute(_LIST, {"owner": owner}).all())
         return [_record(row) for row in rows]
+
+    async def get_shared(self, reader: str, session_id: str) -> tuple[SessionRecord, str]:
+        """Return a session that somebody shares with this reader, and who.
+
+        Raises:
+            SessionNotFound: there is none that is shared with them.
+
+        """
+        keys = {"key": session_id, "reader": reader}
+        row = await self._database.transact(lambda connection: connection.execute(_ONE_SHARED, keys).one_or_none())
+        if row is None:
+            raise SessionNotFound(session_id)
+        return _record(row), row.shared_by
+
+    async def list_shared(self, reader: str) -> builtins.list[tuple[SessionRecord, str]]:
+        """Return the sessions that others share with this reader, and who, most recently used first."""
+        rows = await self._database.transact(lambda connection: connection.execute(_SHARED, {"reader": reader}).all())
+        return [(_record(row), row.shared_by) for row in rows]
 
     async def all_ids(self) -> set[str]:
         """Return the ids of all owners' sessions."""

@@ -117,3 +117,12 @@ user_secrets = Table(
     Column("expires_at", DateTime),
     Column("revoked_at", DateTime),
 )
+
+# A session's readers beside its owner.
+session_shares = Table(
+    "session_shares",
+    metadata,
+    Column("session_id", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("created_at", DateTime, nullable=False),
+)

@@ -1,11 +1,13 @@
 """A team on the real stack: accounts by the command line and by the API, and what ends at once when they do."""
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
 
-from tests.stack import Stack, stopping_stack
+from tests.stack import ApiSession, Stack, stopping_stack
 from tests.team import PASSWORD, TEAM, Team
 
 pytestmark = pytest.mark.any_runtime
@@ -72,3 +74,102 @@ def test_too_many_tries_are_told_how_long_to_wait(team: Team, asking: httpx2.Cli
     assert [answer.status_code for answer in answers] == [401] * 5 + [429]
     assert answers[-1].json()["code"] == "too_many_tries"
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 300
+
+
+Ending = Callable[[Stack, Team, str], None]
+ENDINGS: dict[str, Ending] = {
+    "logging out": lambda stack, team, login: team.send("POST", "/v1/logout", login),
+    "another password, by themselves": lambda stack, team, login: team.send(
+        "PUT", "/v1/me/password", login, {"old": PASSWORD, "new": PASSWORD}
+    ),
+    "another password, by an admin": lambda stack, team, login: team.end_logins("ann"),
+    "being disabled by an admin": lambda stack, team, login: team.send(
+        "PATCH", "/v1/users/ann", team.token("admin"), {"disabled": True}
+    ),
+    "being disabled by the command line": lambda stack, team, login: disable_by_command(stack),
+}
+
+
+def disable_by_command(stack: Stack) -> None:
+    assert stack.command(COMMAND, "disable", "ann").returncode == 0
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_somebody_is_watching_ends_with_their_login(stack: Stack, team: Team, ending: str) -> None:
+    """A cell as a stream, one as a single answer, and a turn that is followed, all of them silent just then."""
+    login = team.log_in("ann")
+    ended: dict[str, float] = {}
+    with stack.client(headers=bearer(login)) as mine, stack.client(headers=bearer(login)) as waiting:
+        session, other = ApiSession(mine), ApiSession(mine)
+        heard = threading.Event()
+
+        def watch() -> None:
+            for event in session.events("print('go', flush=True)\nimport time; time.sleep(50)"):
+                if event["type"] == "stream":
+                    heard.set()
+            ended["stream"] = time.monotonic()
+
+        def wait() -> None:
+            answer = waiting.post(f"{other.path}/executions", json={"code": "import time; time.sleep(50)"})
+            ended["answer"] = time.monotonic()
+            assert answer.status_code == 401, answer.text
+
+        threads = [threading.Thread(target=watch), threading.Thread(target=wait)]
+        for thread in threads:
+            thread.start()
+        assert heard.wait(60)
+        ENDINGS[ending](stack, team, login)
+        out_at = time.monotonic()
+        for thread in threads:
+            thread.join(20)
+        assert ended.keys() == {"stream", "answer"}
+        assert max(ended.values()) - out_at < 2.5
+        assert mine.get("/v1/me").status_code == 401
+    team.send("PATCH", "/v1/users/ann", team.token("admin"), {"disabled": False})
+    with stack.client(headers=bearer(team.log_in("ann"))) as again:
+        for path in (session.path, other.path):
+            assert again.get(path).json()["state"] == "busy", "the cell goes on"
+            assert again.delete(path).status_code == 204
+
+
+def test_a_grant_lets_somebody_read_until_it_is_withdrawn(stack: Stack, team: Team, asking: httpx2.Client) -> None:
+    with (
+        stack.client(headers=bearer(team.token("ann"))) as anns,
+        stack.client(headers=bearer(team.token("bob"))) as bobs,
+    ):
+        session = ApiSession(anns, name="the sales")
+        session.put("a.txt", b"mine")
+        assert bobs.get(session.path).status_code == 404
+        assert anns.put(f"{session.path}/shares/bob").status_code == 204
+        assert anns.put(f"{session.path}/shares/bob").status_code == 204
+        assert anns.get(f"{session.path}/shares").json() == [{"name": "bob"}]
+        assert [(one["id"], one["shared_by"]) for one in bobs.get("/v1/sessions").json()] == [(session.id, "ann")]
+        assert bobs.get(f"{session.path}/files/a.txt").content == b"mine"
+        refused = bobs.put(f"{session.path}/files/a.txt", content=b"his")
+        assert (refused.status_code, refused.json()["code"]) == (403, "read_only")
+        assert "ann shares this session" in refused.json()["detail"]
+        assert anns.put(f"{session.path}/shares/nobody").json()["code"] == "user_not_found"
+        assert anns.put(f"{session.path}/shares/ann").json()["code"] == "own_session"
+
+        seen: list[str] = []
+        turn = threading.Thread(target=lambda: list(session.say("demo:run import time; time.sleep(50)")))
+        turn.start()
+
+        def follow() -> None:
+            with bobs.stream("GET", f"{session.path}/events") as events:
+                seen.append(str(events.status_code))
+                events.read()
+            seen.append("end")
+
+        time.sleep(2)
+        following = threading.Thread(target=follow)
+        following.start()
+        time.sleep(2)
+        assert seen == ["200"]
+        assert anns.delete(f"{session.path}/shares/bob").status_code == 204
+        following.join(5)
+        assert seen == ["200", "end"]
+        assert bobs.get(session.path).status_code == 404 and bobs.get("/v1/sessions").json() == []
+        assert anns.post(f"{session.path}/stop").status_code == 204
+        turn.join(20)
+        session.delete()

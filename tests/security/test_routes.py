@@ -33,7 +33,8 @@ class For(Enum):
     ANYONE = auto()
     PEOPLE = auto()
     ADMINS = auto()
-    OWNER = auto()  # of the session that its path names
+    READERS = auto()  # of the session that its path names: its owner, and whom they share it with
+    OWNER = auto()  # of that session
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
-STRANGER = {For.PEOPLE: 401, For.ADMINS: 401, For.OWNER: 401}
+STRANGER = {For.PEOPLE: 401, For.ADMINS: 401, For.READERS: 401, For.OWNER: 401}
+NO_READER = {For.READERS: 404, For.OWNER: 404}
 MEMBER = {For.ADMINS: 403}
 ROLES = {
     "nobody": Role(lambda _: {}, STRANGER),
@@ -69,10 +71,13 @@ ROLES = {
     "disabled": Role(lambda team: bearer(team.disabled), STRANGER),
     "owner": Role(fresh("owner"), MEMBER),
     "owner, logged in": Role(lambda team: bearer(team.log_in("owner")), MEMBER),
-    "other member": Role(fresh("other"), MEMBER | {For.OWNER: 404}),
-    "admin": Role(fresh("admin"), {For.OWNER: 404}),
-    "owner, of another's session": Role(fresh("owner"), MEMBER | {For.OWNER: 404}, OTHERS),
-    "owner, of a session that is none": Role(fresh("owner"), MEMBER | {For.OWNER: 404}, "0" * 32),
+    "reader": Role(fresh("reader"), MEMBER | {For.OWNER: 403}),
+    "reader, of a session that is not shared": Role(fresh("reader"), MEMBER | NO_READER, OTHERS),
+    "former reader": Role(fresh("former"), MEMBER | NO_READER),
+    "other member": Role(fresh("other"), MEMBER | NO_READER),
+    "admin": Role(fresh("admin"), NO_READER),
+    "owner, of another's session": Role(fresh("owner"), MEMBER | NO_READER, OTHERS),
+    "owner, of a session that is none": Role(fresh("owner"), MEMBER | NO_READER, "0" * 32),
 }
 
 RULES = {
@@ -96,21 +101,24 @@ RULES = {
     "GET /v1/profiles": For.PEOPLE,
     "GET /v1/sessions": For.PEOPLE,
     "POST /v1/sessions": For.PEOPLE,
-    "GET /v1/sessions/{session_id}": For.OWNER,
+    "GET /v1/sessions/{session_id}": For.READERS,
     "PATCH /v1/sessions/{session_id}": For.OWNER,
     "DELETE /v1/sessions/{session_id}": For.OWNER,
     "POST /v1/sessions/{session_id}/executions": For.OWNER,
     "POST /v1/sessions/{session_id}/interrupt": For.OWNER,
     "POST /v1/sessions/{session_id}/restart": For.OWNER,
     "POST /v1/sessions/{session_id}/stop": For.OWNER,
-    "GET /v1/sessions/{session_id}/files": For.OWNER,
-    "GET /v1/sessions/{session_id}/files/{path:any_text}": For.OWNER,
+    "GET /v1/sessions/{session_id}/files": For.READERS,
+    "GET /v1/sessions/{session_id}/files/{path:any_text}": For.READERS,
     "PUT /v1/sessions/{session_id}/files/{path:any_text}": For.OWNER,
     "DELETE /v1/sessions/{session_id}/files/{path:any_text}": For.OWNER,
-    "GET /v1/sessions/{session_id}/messages": For.OWNER,
+    "GET /v1/sessions/{session_id}/messages": For.READERS,
     "POST /v1/sessions/{session_id}/messages": For.OWNER,
-    "GET /v1/sessions/{session_id}/events": For.OWNER,
-    "GET /v1/sessions/{session_id}/export": For.OWNER,
+    "GET /v1/sessions/{session_id}/events": For.READERS,
+    "GET /v1/sessions/{session_id}/export": For.READERS,
+    "GET /v1/sessions/{session_id}/shares": For.OWNER,
+    "PUT /v1/sessions/{session_id}/shares/{name}": For.OWNER,
+    "DELETE /v1/sessions/{session_id}/shares/{name}": For.OWNER,
 }
 BODIES: dict[str, Any] = {
     "POST /v1/login": {"name": "owner", "password": PASSWORD},
@@ -166,7 +174,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 def team(stack: Stack) -> Iterator[Team]:
     with stack.client() as client:
-        yield Team(client, ["owner", "other", "somebody"])
+        yield Team(client, ["owner", "reader", "former", "other", "somebody"])
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +205,8 @@ def test_every_route_has_a_rule_and_every_rule_a_route() -> None:
 def with_a_file(client: httpx2.Client) -> ApiSession:
     session = ApiSession(client)
     session.put("a.txt", b"mine")
+    for method, name in (("PUT", "reader"), ("PUT", "former"), ("DELETE", "former")):
+        assert client.request(method, f"{session.path}/shares/{name}").status_code == 204
     return session
 
 
@@ -313,7 +323,7 @@ def test_no_way_of_writing_a_path_gets_around_the_token(
 @pytest.mark.parametrize("oddity", ODD)
 def test_no_way_of_writing_a_path_leads_to_somebody_elses_session(stack: Stack, team: Team, oddity: str) -> None:
     before = theirs(stack)
-    paths = {route.split(" ")[1] for route, rule in RULES.items() if rule is For.OWNER}
+    paths = {route.split(" ")[1] for route, rule in RULES.items() if rule in (For.READERS, For.OWNER)}
     targets = [ODD[oddity](named(path, OTHERS)) for path in sorted(paths)]
     for method in ("GET", "POST", "PUT", "DELETE"):
         found = statuses(stack, method, targets, bearer(team.token("owner")))

@@ -70,7 +70,7 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
         sid = f"s{len(sessions) + 1}x{os.urandom(4).hex()}"
         about = {"id": sid, "name": wanted.get("name") or "Session", "profile": wanted.get("profile") or "standard",
                  "state": "asleep", "created_at": now(), "last_active_at": now(), "limits": {},
-                 "usage": {"disk_bytes": 0}}  # fmt: skip
+                 "usage": {"disk_bytes": 0}, "shared_by": None}  # fmt: skip
         sessions[sid] = Session(about)
         return about
 

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.api import files, problems
-from orchestrator.api.services import _owned, _services
+from orchestrator.api.services import _readable, _services
 from orchestrator.workspace.folder import SessionFolder
 
 Ask = Callable[..., httpx2.Response]
@@ -60,7 +60,8 @@ def ask(folder: SessionFolder) -> Iterator[Ask]:
     async def its_folder(make: bool = False) -> SessionFolder:
         return folder
 
-    app.dependency_overrides[_owned] = lambda: (None, SimpleNamespace(files=its_folder))
+    live = SimpleNamespace(files=its_folder)
+    app.dependency_overrides[_readable] = lambda: SimpleNamespace(record=None, live=live, shared_by=None)
     app.dependency_overrides[_services] = lambda: SimpleNamespace(sessions=SimpleNamespace(touch=touch))
     # Starlette's own test client decodes a path twice.
     asking = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost")

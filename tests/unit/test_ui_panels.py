@@ -7,7 +7,7 @@ import pytest
 
 from ui import words
 from ui.api_client import FileEntry, Session
-from ui.panels import export_link, files_list, sessions_list
+from ui.panels import export_link, files_list, person, sessions_list
 from ui.settings import Settings
 from ui.sizes import age_words, duration_words, size_words
 
@@ -16,8 +16,8 @@ HOSTILE = "<img src=x onerror=alert(1)>\"' ${alert(1)}"
 
 
 def session(**fields: str) -> Session:
-    made = {"id": "s1", "name": "n", "profile": "p", "state": "ready", "last_active_at": NOW.isoformat(), **fields}
-    return cast(Session, made)
+    made = {"id": "s1", "name": "n", "profile": "p", "state": "ready", "last_active_at": NOW.isoformat()}
+    return cast(Session, made | {"shared_by": None} | fields)
 
 
 def entry(path: str, size: int = 1, modified_at: str = "2026-05-01T00:00:00Z") -> FileEntry:
@@ -108,3 +108,15 @@ def test_settings_come_from_the_environment() -> None:
 def test_a_port_that_is_none_is_named(port: str) -> None:
     with pytest.raises(ValueError, match="GLOVEBOX_UI_PORT"):
         Settings.from_environment({"GLOVEBOX_UI_PORT": port})
+
+
+def test_a_session_of_somebody_else_says_whose_it_is_and_offers_no_change() -> None:
+    row = sessions_list([session(shared_by="<ann>")], "", NOW)
+    assert "by &lt;ann&gt;" in row and "<button" not in row and "<input" not in row
+    assert row.count("<li") == row.count("</li>") == 1
+
+
+def test_who_is_logged_in_is_shown_with_the_way_out_and_a_single_person_has_none() -> None:
+    shown = person({"name": HOSTILE, "role": "member", "mode": "team"})
+    assert "<img" not in shown and 'action="/logout"' in shown
+    assert person({"name": "local", "role": "admin", "mode": "one"}) == ""
