@@ -94,6 +94,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
         background = [
             tasks.create_task(service.put_idle_ones_to_sleep(), name="idle sandboxes"),
             tasks.create_task(presence.watch_for_ever(), name="who may be here"),
+            tasks.create_task(service.pool.keep_filled(), name="warm sandboxes"),
             tasks.create_task(asyncio.to_thread(encoding), name="token encoding"),
         ]
         try:
@@ -114,6 +115,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
         finally:
             for task in background:
                 task.cancel()
+            await service.let_go()
             await chat.close()
             await models.close()
             await service.close()

@@ -71,7 +71,18 @@ class Profile(Part):
     )
     tmp_mb: int = Field(default=256, ge=16, description="/tmp in MiB; counts as memory")
     cell_timeout_s: float = Field(default=300, gt=0, le=86_400, description="longest time of one cell in seconds")
-    idle_s: float = Field(default=1800, gt=0, description="idle seconds after which the container is stopped")
+    idle_s: float = Field(default=1800, gt=0, description="idle seconds after which a session falls asleep")
+    keep_variables_mb: int = Field(
+        default=1024, ge=0, description="MiB of variables that are kept in the workspace of a session that sleeps"
+    )
+    keep_variables_s: float = Field(default=20, gt=0, le=300, description="seconds that saving them may take")
+    warm: int | None = Field(
+        default=None, ge=0, le=100, description="sandboxes that wait for sessions; null: 1 in the default profile"
+    )
+    warm_most: int = Field(default=4, ge=0, le=100, description="how many may wait while many are asked for")
+    preload: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")], ...] = Field(
+        default=("numpy", "pandas", "matplotlib.pyplot"), description="modules that a waiting sandbox has imported"
+    )
     network: Literal["none", "packages", "allowlist"] = Field(
         default="none", description="nothing, the package index, or the hosts of `egress`"
     )
@@ -91,7 +102,7 @@ class Profile(Part):
 
     def limits(self) -> dict[str, object]:
         """Return what the API shows of this profile."""
-        return self.model_dump(exclude={"image"})
+        return self.model_dump(exclude={"image", "warm", "warm_most", "preload"})
 
 
 class Provider(Part):
@@ -143,6 +154,12 @@ class Config(Part):
     providers: tuple[Provider, ...] = ()
     chat: Chat = Chat()
     people: People = People()
+
+    def waiting(self, profile_name: str) -> tuple[int, int]:
+        """Return how many warm sandboxes of a profile are to wait: as a rule, and at most."""
+        profile = self.profiles[profile_name]
+        least = int(profile_name == self.default_profile) if profile.warm is None else profile.warm
+        return least, max(least, profile.warm_most) if least else 0
 
     def egress_policy(self, profile: Profile) -> EgressPolicy | None:
         """Return what sandboxes of a profile may reach; None: they get no way out at all."""

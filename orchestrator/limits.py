@@ -32,9 +32,17 @@ SANDBOX_ADOPT_S = 15.0  # a sandbox that runs already has no reason to be slow
 SOCKET_POLL_S = 0.004
 INTERRUPT_GRACE_S = 5.0  # a cell that ignores its interrupt this long loses its kernel
 INTERRUPT_PACE_S = 0.2  # sooner, the cell is interrupted already, and a queue of them slows the kernel for minutes
+KEEP_OUTPUTS_S = 1.0  # of a running cell, for the process that comes after this one
 RESTART_S = 30.0
+SILENT_OUTPUT_CHARS = 64 * KIB  # of code of ours in a kernel
 IDLE_AFTER_REPLY_S = 2.0  # the gateway can lose the closing `idle`
 KERNEL_DEATH_POLL_S = 1.0
+
+# The warm pool.
+POOL_PAUSE_S = 0.3  # whoever was just given a sandbox runs a cell first
+POOL_DEMAND_S = 60.0  # a session of so long ago still counts as demand
+POOL_RETRY_S = 30.0  # after a sandbox could not be started
+PRELOAD_S = 30.0
 
 # Requests to this service.
 BODY_BYTES = 8 * MIB

@@ -71,10 +71,15 @@ AUDIT_LOST = Tally(
     "glovebox_audit_lost", "Entries that are missing in the audit log", "reason", ("queue_full", "flood", "not_stored")
 )
 _SESSIONS = Gauge("glovebox_sessions", "Sessions by state", ["state"], registry=_REGISTRY)
+_WARM = Gauge(
+    "glovebox_warm_sandboxes", "Sandboxes that wait for a session, by profile", ["profile"], registry=_REGISTRY
+)
 
 
-def exposition(sessions: Mapping[str, int]) -> bytes:
-    """Return all counters as Prometheus' text, with the number of sessions in each state."""
+def exposition(sessions: Mapping[str, int], warm: Mapping[str, int]) -> bytes:
+    """Return all counters as Prometheus' text, with the sessions in each state and the warm sandboxes by profile."""
+    for profile, number in warm.items():
+        _WARM.labels(profile).set(number)
     for state, number in sessions.items():
         _SESSIONS.labels(state).set(number)
     return generate_latest(_REGISTRY)

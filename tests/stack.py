@@ -19,13 +19,24 @@ from tests.engine import ROOT, docker
 
 # One CPU is left for the others, as the README advises: a sandbox that may have all of them can slow everybody down.
 CPUS = min(2, max(1, (os.cpu_count() or 2) - 1))
-STANDARD = {"cpus": CPUS, "memory_mb": 1024, "pids": 256, "disk_mb": 4096, "cell_timeout_s": 60, "idle_s": 900}
+# A pool would start containers that no test asked for; tests of it have profiles of their own.
+STANDARD = {
+    "warm": 0,
+    "cpus": CPUS,
+    "memory_mb": 1024,
+    "pids": 256,
+    "disk_mb": 4096,
+    "cell_timeout_s": 60,
+    "idle_s": 900,
+}
 PROFILES: dict[str, Any] = {
     "standard": STANDARD,
     "tight": {**STANDARD, "memory_mb": 320, "disk_mb": 32, "tmp_mb": 32},
     "cramped": {**STANDARD, "memory_mb": 320, "tmp_mb": 300, "cell_timeout_s": 300},  # /tmp can fill all memory
     "patient": {**STANDARD, "cell_timeout_s": 300},
     "sleepy": {**STANDARD, "idle_s": 2},
+    "forgetful": {**STANDARD, "idle_s": 2, "keep_variables_mb": 1},
+    "warm": {**STANDARD, "warm": 1, "warm_most": 2},
     "no-image": {**STANDARD, "image": "glovebox-no-such-image:latest"},
     "no-runtime": {**STANDARD, "runtime": "no-such-runtime"},
 }
@@ -35,7 +46,8 @@ _START_S = 120  # on a machine that does much else at the same time
 
 def profiles(runtime: str) -> dict[str, Any]:
     """Return the profiles, run by this runtime where they do not name one."""
-    return {name: {"runtime": runtime, **profile} for name, profile in PROFILES.items()}
+    own = {"runtime": runtime, "image": os.environ.get("GLOVEBOX_TEST_IMAGE", "glovebox-sandbox:latest")}
+    return {name: {**own, **profile} for name, profile in PROFILES.items()}
 
 
 class Stack:

@@ -40,6 +40,8 @@ SESSION_STATES = {
     "starting": "the sandbox is starting",
     "ready": "the sandbox is ready",
     "busy": "working",
+    "idle": "the sandbox is ready",
+    "lost": "the sandbox ended: variables are lost, files kept",
 }
 
 # The composer

@@ -11,4 +11,6 @@ router = APIRouter(tags=["about"])
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(services: Wired, _: Admin) -> Response:
     """Show the counters of this process as Prometheus reads them."""
-    return Response(exposition(await services.sessions.count_by_state()), media_type=CONTENT_TYPE)
+    return Response(
+        exposition(await services.sessions.count_by_state(), services.sessions.pool.count()), media_type=CONTENT_TYPE
+    )

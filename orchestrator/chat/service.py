@@ -89,8 +89,8 @@ class Chat:
         return [(message, cells) for message in messages]
 
     async def close(self) -> None:
-        """Stop all turns, so that each is written down as it is."""
-        await asyncio.gather(*(turn.stop() for turn in self._turns.values() if turn.running))
+        """End all turns, so that each is written down as it is; their cells go on."""
+        await asyncio.gather(*(turn.let_go() for turn in self._turns.values() if turn.running))
 
     def _ended(self, record: SessionRecord, turn: Turn) -> None:
         self._turns.pop(record.id, None)

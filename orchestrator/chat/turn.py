@@ -57,6 +57,7 @@ class Turn:
         self._results: dict[str, str] = {}
         self._failures_in_a_row = 0
         self._stopping = False
+        self._is_let_go = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -80,6 +81,13 @@ class Turn:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
+    async def let_go(self) -> None:
+        """End the turn without ending the cell that runs: this process ends, and the next one hears the cell out."""
+        if self._task is not None:
+            self._is_let_go = True
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
     async def _run(self) -> None:
         """Run the turn and write down how it ended, whatever happens."""
         status, problem = "done", None
@@ -87,7 +95,7 @@ class Turn:
             await self._rounds()
             status = "stopped" if self._stopping else "done"
         except asyncio.CancelledError:
-            status = "stopped"
+            status = "lost" if self._is_let_go else "stopped"
         except GloveboxError as error:
             status, problem = "failed", error.as_problem()
         except Exception as error:

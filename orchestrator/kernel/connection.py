@@ -8,7 +8,7 @@ import asyncio
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,13 +58,28 @@ Heard = asyncio.Queue[Message | Lost]
 class KernelConnection:
     """A connection to the kernel of one sandbox."""
 
-    def __init__(self, run_folder: Path, uid: int, token: str, kernel_id: str, peer_uid: int | None = None) -> None:
+    def __init__(
+        self,
+        run_folder: Path,
+        uid: int,
+        token: str,
+        kernel_id: str,
+        peer_uid: int | None = None,
+        on_lost: Callable[[Lost], None] = lambda _: None,
+        session: str | None = None,
+    ) -> None:
+        """`on_lost` is called when the kernel or the way to it is gone, and nobody here had closed it.
+
+        With the `session` of an earlier connection the gateway hands on what came since that one ended.
+        """
         self._run_folder = run_folder
         self._uid = uid
         self._peer_uid = peer_uid
         self._token = token
         self._kernel_id = kernel_id
-        self._session = uuid.uuid4().hex
+        self._on_lost = on_lost
+        self._session = session or uuid.uuid4().hex
+        self._closing = False
         self._listeners: dict[str, Heard] = {}
         self._socket: ClientConnection
         self._reader: asyncio.Task[None]
@@ -72,8 +87,11 @@ class KernelConnection:
         self.dropped = 0
         self.usable = False
 
-    async def open(self, deadline_s: float) -> None:
+    async def open(self, deadline_s: float, expecting: str | None = None) -> None:
         """Connect, and return when the kernel answers.
+
+        With `expecting`, the id of a cell that an earlier process sent, return as soon as the gateway does: the kernel
+        is at work, and `heard_of` has what it says.
 
         Raises:
             SandboxUnavailable: it did not, within `deadline_s` seconds.
@@ -103,10 +121,13 @@ class KernelConnection:
             await self._hang_up()
             raise SandboxUnavailable("The sandbox's gateway does not speak the kernel protocol.")
         self.usable = True
+        if expecting is not None:
+            self._listeners[expecting] = asyncio.Queue(_WAITING_MESSAGES)
         self._reader = asyncio.create_task(self._read(), name=f"kernel reader {self._kernel_id}")
         try:
-            async with asyncio.timeout(deadline_s):
-                await self._hear_the_kernel()
+            if expecting is None:
+                async with asyncio.timeout(deadline_s):
+                    await self._hear_the_kernel()
         except BaseException as error:
             await self.close("The kernel was not heard.")
             if isinstance(error, TimeoutError):
@@ -116,6 +137,7 @@ class KernelConnection:
     async def close(self, reason: str) -> None:
         """Close the connection; the kernel goes on. Requests that wait hear `reason`."""
         self.usable = False
+        self._closing = True
         self._tell_all(Lost(reason))  # before the reader can say less
         await self._hang_up()
         self._reader.cancel()
@@ -131,10 +153,13 @@ class KernelConnection:
         return False
 
     @asynccontextmanager
-    async def executing(self, code: str) -> AsyncIterator[Heard]:
-        """Send a cell and yield the queue of what the kernel says about it.
+    async def executing(
+        self, code: str, *, silent: bool = False, message_id: str | None = None
+    ) -> AsyncIterator[Heard]:
+        """Send a cell and yield the queue of what the kernel says about it; `message_id` is whom it answers.
 
-        The queue is bounded: a slow consumer slows the reader, and so the gateway, down.
+        A silent one is ours: it has no number and no place in the history. The queue is bounded: a slow consumer slows
+        the reader, and so the gateway, down.
 
         Raises:
             SandboxLost: the connection is gone.
@@ -142,27 +167,40 @@ class KernelConnection:
         """
         content = {
             "code": code,
-            "silent": False,
-            "store_history": True,
+            "silent": silent,
+            "store_history": not silent,
             "user_expressions": {},
             "allow_stdin": False,
             "stop_on_error": True,
         }
-        async with self._asking("shell", "execute_request", content) as heard:
+        async with self._asking("shell", "execute_request", content, message_id) as heard:
             yield heard
 
     @asynccontextmanager
-    async def _asking(self, channel: str, kind: str, content: dict[str, Any]) -> AsyncIterator[Heard]:
-        message_id = uuid.uuid4().hex
+    async def heard_of(self, message_id: str) -> AsyncIterator[Heard]:
+        """Yield the queue of what the kernel says about the cell that `open` was told to expect."""
+        try:
+            yield self._listeners[message_id]
+        finally:
+            self._forget(message_id)
+
+    @asynccontextmanager
+    async def _asking(
+        self, channel: str, kind: str, content: dict[str, Any], message_id: str | None = None
+    ) -> AsyncIterator[Heard]:
+        message_id = message_id or uuid.uuid4().hex
         heard: Heard = asyncio.Queue(_WAITING_MESSAGES)
         self._listeners[message_id] = heard
         try:
             await self._send(channel, kind, message_id, content)
             yield heard
         finally:
-            del self._listeners[message_id]
-            while not heard.empty():  # lets a reader that waits for room go on
-                heard.get_nowait()
+            self._forget(message_id)
+
+    def _forget(self, message_id: str) -> None:
+        heard = self._listeners.pop(message_id)
+        while not heard.empty():  # lets a reader that waits for room go on
+            heard.get_nowait()
 
     async def _hear_the_kernel(self) -> None:
         """Ask until the kernel is heard on the channel of outputs.
@@ -248,16 +286,14 @@ class KernelConnection:
             lost = Lost(f"The sandbox's gateway broke the protocol ({error}).")
         except (WebSocketException, OSError) as error:
             lost = _why_it_broke(error)
-        self.usable = False
-        self._tell_all(lost)
+        self._break_off(lost)
         await self._hang_up()
 
     async def _dispatch(self, data: bytes) -> None:
         frame = parse_frame(data)
         message = parse_message(frame)
         if isinstance(message, State) and message.execution_state in ("restarting", "dead"):
-            self.usable = False
-            self._tell_all(Lost("The kernel died.", gateway_lives=True))
+            self._break_off(Lost("The kernel died.", gateway_lives=True))
             return
         listener = self._listeners.get(parent_id(frame) or "")
         if message is None or listener is None:
@@ -266,11 +302,26 @@ class KernelConnection:
         else:
             await listener.put(message)
 
+    def give_up(self, message_id: str, lost: Lost) -> None:
+        """Tell whoever waits for the answer to a request that none will come."""
+        if (listener := self._listeners.get(message_id)) is not None:
+            _put_last(listener, lost)
+
+    def _break_off(self, lost: Lost) -> None:
+        was_usable, self.usable = self.usable, False
+        self._tell_all(lost)
+        if was_usable and not self._closing:
+            self._on_lost(lost)
+
     def _tell_all(self, lost: Lost) -> None:
         for listener in self._listeners.values():
-            if listener.full():  # the end matters more than the oldest message, and nobody may be taking any
-                listener.get_nowait()
-            listener.put_nowait(lost)
+            _put_last(listener, lost)
+
+
+def _put_last(listener: Heard, lost: Lost) -> None:
+    if listener.full():  # the end matters more than the oldest message, and nobody may be taking any
+        listener.get_nowait()
+    listener.put_nowait(lost)
 
 
 def _why_it_broke(error: Exception) -> Lost:

@@ -144,6 +144,10 @@ class Outputs:
         """Add an error output of our own making: a timeout, a lost sandbox. It is kept whatever the cell did."""
         return self._add(_error(name, text, [f"{name}: {text}"]))
 
+    def so_far(self) -> list[Output]:
+        """Return the outputs as they are now, of long ones the beginning."""
+        return [dict(output) for output in self._outputs]
+
     def finish(self) -> list[Output]:
         """Return the final outputs: tails in place, what was dropped said."""
         for printed in self._printed.values():

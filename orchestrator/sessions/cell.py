@@ -5,7 +5,9 @@ What decides is in `CellProgress` and `ending`, without I/O; `CellRun` moves mes
 
 import asyncio
 import time
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.errors import SandboxUnavailable
@@ -17,6 +19,8 @@ from orchestrator.limits import DISK_WATCH_S, IDLE_AFTER_REPLY_S, INTERRUPT_GRAC
 from orchestrator.metrics import CELLS, LIMITS_HIT
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.spill import SpillFiles
+from orchestrator.sessions.state import Step
+from orchestrator.sessions.variables import Report
 from orchestrator.store.records import CellRecord
 from orchestrator.workspace.folder import FoundFile, SessionFolder
 
@@ -103,6 +107,7 @@ class CellRun:
         self._events = events
         self._spill = SpillFiles(folder, cell.cell_id)
         self._outputs = Outputs(cell.cell_id, self._spill)
+        self._earlier = cell.outputs  # what it had put out when an earlier process ended
         self._progress = CellProgress()
         self._timer: asyncio.Timeout | None = None
         self._deadline = 0.0  # in the loop's time
@@ -121,32 +126,74 @@ class CellRun:
             SandboxUnavailable: no sandbox could be started, so the cell never ran.
 
         """
-        connection, before = await asyncio.gather(
-            self._sandbox.ready(self._tell_starting), asyncio.to_thread(self._folder.snapshot)
-        )
+        connection, before = await asyncio.gather(self._sandbox.ready(self), asyncio.to_thread(self._folder.snapshot))
+        self._sandbox.life.note(Step.RUN)
         self._events.append(CellStarted(self._cell.cell_id, self._cell.code))
         began = time.monotonic()
         try:
             if self._progress.interrupted:
                 self._progress.reply = Reply("aborted", None)
             else:
-                await self._execute(connection)
+                asked = connection.executing(self._cell.code, message_id=self._cell.cell_id)
+                await self._hear_out(connection, asked, self._timeout_s)
             return await self._finish(time.monotonic() - began, before)
         finally:
+            self._sandbox.life.note(Step.DONE)
             await self._spill.discard()
 
-    async def _execute(self, connection: KernelConnection) -> None:
+    async def resume(self) -> CellRecord:
+        """Hear a cell out that an earlier process sent, and return it complete. The end is in the event log, too."""
+        self._events.append(CellStarted(self._cell.cell_id, self._cell.code))
+        connection = await self._sandbox.reconnect(self._cell.cell_id)
+        self._sandbox.life.note(Step.RUN)
+        so_far_s = (datetime.now(UTC) - self._cell.created_at).total_seconds()
+        began = time.monotonic() - so_far_s
+        # What was there before the cell began is only known by its time.
+        found = await asyncio.to_thread(self._folder.snapshot)
+        began_ns = int(self._cell.created_at.timestamp() * 1e9)
+        before = {path: file for path, file in found.items() if file.changed_ns < began_ns}
         try:
-            async with connection.executing(self._cell.code) as heard:
+            if connection is None:
+                self._progress.lost = Lost("Glovebox was restarted, and the sandbox ended meanwhile.")
+            else:
+                replaced = asyncio.create_task(
+                    self._end_if_replaced(connection), name=f"kernel of {self._cell.cell_id}"
+                )
+                try:
+                    rest_s = max(1.0, self._timeout_s - so_far_s)
+                    await self._hear_out(connection, connection.heard_of(self._cell.cell_id), rest_s)
+                finally:
+                    replaced.cancel()
+            return await self._finish(time.monotonic() - began, before)
+        finally:
+            self._sandbox.life.note(Step.DONE)
+            await self._spill.discard()
+
+    def outputs_so_far(self) -> list[dict[str, Any]]:
+        """Return what the cell has put out until now, as far as it is kept in memory."""
+        return joined(self._earlier, self._outputs.so_far())
+
+    async def _hear_out(
+        self, connection: KernelConnection, asked: AbstractAsyncContextManager[Heard], most_s: float
+    ) -> None:
+        try:
+            async with asked as heard:
                 if self._progress.interrupted:
                     await connection.interrupt()
                 watch = asyncio.create_task(self._watch_disk(), name=f"disk of {self._cell.session_id}")
                 try:
-                    await self._listen(heard, connection)
+                    await self._listen(heard, connection, most_s)
                 finally:
                     watch.cancel()
         except SandboxUnavailable as error:
             self._progress.lost = Lost(error.detail)
+
+    async def _end_if_replaced(self, connection: KernelConnection) -> None:
+        """End the cell when the kernel is done with whatever it was asked, and said nothing of this cell's end."""
+        if await connection.wait_until_idle(self._timeout_s):
+            await asyncio.sleep(IDLE_AFTER_REPLY_S)
+            if self._progress.reply is None:
+                connection.give_up(self._cell.cell_id, Lost("The kernel ended while Glovebox was restarted."))
 
     async def interrupt(self, *, must_end: bool) -> None:
         """Interrupt the cell. With `must_end`, a cell that does not heed it loses its kernel."""
@@ -180,13 +227,18 @@ class CellRun:
         self._say("The disk limit is reached; the cell is being interrupted.")
         await self.interrupt(must_end=True)
 
-    def _tell_starting(self) -> None:
+    def starting(self) -> None:
+        """Tell watchers that there is no sandbox yet."""
         self._events.append(SandboxState("starting"))
 
-    async def _listen(self, heard: Heard, connection: KernelConnection) -> None:
+    def woken(self, report: Report) -> None:
+        """Tell watchers what became of the variables while the session slept."""
+        self._say(report.told())
+
+    async def _listen(self, heard: Heard, connection: KernelConnection, most_s: float) -> None:
         """Take messages until the cell is done or out of time and patience."""
         loop = asyncio.get_running_loop()
-        self._deadline = loop.time() + self._timeout_s
+        self._deadline = loop.time() + most_s
         while not self._progress.done:
             try:
                 async with asyncio.timeout_at(self._deadline) as self._timer:
@@ -236,7 +288,7 @@ class CellRun:
                 self._events.append(event)
         for sentence in await self._spill.finish():
             self._say(sentence)
-        outputs = self._outputs.finish()
+        outputs = joined(self._earlier, self._outputs.finish())
         self._count(status, out_of_memory=out_of_memory)
         after = await asyncio.to_thread(self._folder.snapshot)
         reply = self._progress.reply
@@ -261,6 +313,17 @@ class CellRun:
         for limit, hit in limits.items():
             if hit:
                 LIMITS_HIT.count(limit)
+
+
+def joined(earlier: list[dict[str, Any]], later: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return all outputs; text that was cut in two where one process ended and the next began is one again."""
+    if not earlier:
+        return later
+    if later and "stream" == earlier[-1]["output_type"] == later[0]["output_type"]:
+        last, first = earlier[-1], later[0]
+        if last["name"] == first["name"]:
+            return [*earlier[:-1], {**last, "text": last["text"] + first["text"]}, *later[1:]]
+    return [*earlier, *later]
 
 
 def changes(before: dict[str, FoundFile], after: dict[str, FoundFile]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ sandbox sees read-only, beside what programs inside need to know of it: pip's se
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,7 +47,7 @@ class SessionNetwork:
 
     def __init__(self, record: SessionRecord, profile: Profile, root: Path, networks: Networks) -> None:
         self._session_id = record.id
-        self._owner = record.owner
+        self.owner = record.owner
         self._folder = root / "egress"
         self._networks = networks
         self._policy: EgressPolicy | None = networks.config.egress_policy(profile)
@@ -74,7 +74,7 @@ class SessionNetwork:
         proxy = EgressProxy(
             self._folder / "proxy.sock",
             session=self._session_id,
-            user=self._owner,
+            user=self.owner,
             policy=self._policy,
             audit=self._note,
             limits=self._limits,
@@ -96,7 +96,7 @@ class SessionNetwork:
 
     def _note(self, record: EgressRecord) -> None:
         """Tell of a request, and see to it that what it used up outlives this process."""
-        self._networks.tell(record)
+        self._networks.tell(replace(record, user=self.owner))  # the proxy may be older than the session's owner
         if self._storing is None:
             self._storing = asyncio.create_task(self._store_usage_soon(), name=f"egress of {self._session_id}")
 

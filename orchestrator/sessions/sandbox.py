@@ -1,15 +1,21 @@
 """One session's sandbox: started when it is needed, connected to, lost and started again."""
 
 import asyncio
+import uuid
 from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
 from orchestrator.config import Profile
 from orchestrator.errors import SandboxUnavailable, SessionNotFound
 from orchestrator.kernel.connection import KernelConnection, Lost
-from orchestrator.limits import INTERRUPT_GRACE_S, KERNEL_DEATH_POLL_S, SANDBOX_ADOPT_S, SANDBOX_START_S
+from orchestrator.kernel.silent import printed_by
+from orchestrator.limits import INTERRUPT_GRACE_S, KERNEL_DEATH_POLL_S, MIB, SANDBOX_ADOPT_S, SANDBOX_START_S
+from orchestrator.sessions import variables
 from orchestrator.sessions.network import SessionNetwork
+from orchestrator.sessions.state import SessionLife, SessionState, Step
+from orchestrator.sessions.variables import Budget, Report
 from orchestrator.spawner.requests import Created
 from orchestrator.spawner_client import SpawnerClient
 from orchestrator.store.records import SessionRecord
@@ -18,6 +24,26 @@ from orchestrator.workspace.folder import SessionFolder
 
 log = structlog.get_logger()
 _OOM_POLLS = 10
+
+
+class Watcher(Protocol):
+    """Whoever waits for a sandbox, and may tell about it."""
+
+    def starting(self) -> None:
+        """Hear that there is none yet, and one is being started."""
+
+    def woken(self, report: Report) -> None:
+        """Hear what became of the variables that were kept when it fell asleep."""
+
+
+class Nobody:
+    """A watcher that nothing needs to be told."""
+
+    def starting(self) -> None:
+        """Do nothing."""
+
+    def woken(self, report: Report) -> None:
+        """Do nothing."""
 
 
 class SessionSandbox:
@@ -35,7 +61,7 @@ class SessionSandbox:
     ) -> None:
         self._record = record
         self._profile_name = profile_name
-        self._peer_uid = profile.peer_uid(record.uid)
+        self._profile = profile
         self._folder = folder
         self._network = network
         self._spawner = spawner
@@ -46,9 +72,10 @@ class SessionSandbox:
         self._seen_oom_kills = 0
         self._short_of_memory_again = False
         self._restarted = False  # since a cell last ended by itself
+        self._kernel_is_new = False  # the one that the gateway has, or will have in a moment, has run nothing
+        self.life = SessionLife()
+        self.woken_with: Report | None = None
         self.may_run = False
-        self.starting = False
-        self.deleted = False
 
     @property
     def running(self) -> bool:
@@ -59,8 +86,13 @@ class SessionSandbox:
         """Say that the session was made just now: its token was never seen by any sandbox."""
         self._token_is_fresh = True
 
-    async def ready(self, on_start: Callable[[], None] = lambda: None) -> KernelConnection:
-        """Return a connection to a kernel, starting a sandbox where there is none; `on_start` is called if so.
+    def claimed(self, record: SessionRecord) -> None:
+        """Say whose the session is from now on: it waited for an owner."""
+        self._record = record
+        self._network.owner = record.owner
+
+    async def ready(self, watcher: Watcher | None = None) -> KernelConnection:
+        """Return a connection to a kernel, starting a sandbox where there is none; the watcher is told if so.
 
         Raises:
             SandboxUnavailable: it could not be started; the detail says why.
@@ -68,22 +100,72 @@ class SessionSandbox:
 
         """
         async with self._lock:
-            if self.deleted:
+            if self.life.state is SessionState.DELETED:
                 raise SessionNotFound(self._record.id)
             if self._connection is not None and self._connection.usable:
                 return self._connection
             await self._disconnect("The kernel was replaced.")
-            self.starting = True
+            self.life.note(Step.START)
             try:
-                connection = await self._adopt()
-                if connection is None:
-                    on_start()
-                    connection = await self._start()
-            finally:
-                self.starting = False
-            self._connection = connection
+                self._connection = await self._adopt() or await self._wake(watcher or Nobody())
+            except BaseException:
+                self.life.note(Step.START_FAILED)
+                raise
+            self.life.note(Step.FRESH if self._kernel_is_new else Step.RESUMED)
+            self._kernel_is_new = False
             self.may_run = True
-            return connection
+            return self._connection
+
+    async def _wake(self, watcher: Watcher) -> KernelConnection:
+        """Start a sandbox, and give it back the variables that it fell asleep with, if any were kept."""
+        watcher.starting()
+        connection = await self._start()
+        self._kernel_is_new = True
+        if await asyncio.to_thread(variables.are_kept, self._folder):
+            printed = await printed_by(connection, variables.RESTORE, variables.RESTORE_S)
+            report = variables.parse_report(printed)
+            if report is None:  # whatever it did to this kernel, the next one loads nothing
+                report = variables.UNREADABLE
+                await connection.close("Its variables could not be loaded.")
+                await self._stop("Its variables could not be loaded.")
+                connection = await self._start()
+            self._kernel_is_new = report.kept == 0
+            self.woken_with = report
+            watcher.woken(report)
+        return connection
+
+    async def reconnect(self, cell_id: str | None = None) -> KernelConnection | None:
+        """Connect to the sandbox that an earlier process left, if it is still there; `cell_id` may be running in it."""
+        async with self._lock:
+            if self.life.state is SessionState.DELETED or self.running:
+                return self._connection
+            self.life.note(Step.START)
+            try:
+                self._connection = await self._adopt(cell_id)
+            except BaseException:
+                self.life.note(Step.START_FAILED)
+                raise
+            self.life.note(Step.START_FAILED if self._connection is None else Step.RESUMED)
+            return self._connection
+
+    async def fall_asleep(self, is_needed: Callable[[], bool]) -> None:
+        """Keep the variables in the workspace and end the container, unless `is_needed` says so meanwhile.
+
+        Raises:
+            SandboxUnavailable: the spawner could not end it.
+
+        """
+        async with self._lock:
+            connection = self._connection
+            if connection is not None and connection.usable and self.life.state is SessionState.IDLE:
+                room = max(0, self._profile.disk_mb * MIB - (await asyncio.to_thread(self._folder.usage)).disk_bytes)
+                budget = Budget(min(self._profile.keep_variables_mb * MIB, room), self._profile.keep_variables_s)
+                if budget.most_bytes:
+                    await printed_by(connection, budget.save(), budget.most_s + variables.SLACK_S)
+            if is_needed():
+                await asyncio.to_thread(variables.forget, self._folder)
+            else:
+                await self._stop("The session was idle.")
 
     async def interrupt(self) -> None:
         """Interrupt the kernel, if there is one."""
@@ -97,6 +179,8 @@ class SessionSandbox:
         """
         async with self._lock:
             again, self._restarted = self._restarted, True
+            self.woken_with = None
+            await asyncio.to_thread(variables.forget, self._folder)  # whoever restarts means to begin afresh
             if again or self._connection is None or not self._connection.usable:
                 await self._stop("The kernel was restarted.")
                 return
@@ -107,6 +191,8 @@ class SessionSandbox:
             else:
                 # A new connection, since the old one may miss the new kernel's first messages.
                 await self._disconnect("The kernel was restarted.")
+                self._kernel_is_new = True
+                self.life.note(Step.RENEWED)
 
     def note_working(self) -> None:
         """Say that a cell ended by itself."""
@@ -119,6 +205,7 @@ class SessionSandbox:
             # What eats the memory may outlive the kernel: files in /tmp, processes. A second time, it all goes.
             afresh = self._short_of_memory_again or not lost.gateway_lives
             if not (afresh or lost.variables_kept):
+                self._kernel_is_new = True
                 return  # its kernel is dead, and the gateway starts another
             try:
                 connection = None if afresh else await self._adopt()
@@ -141,6 +228,21 @@ class SessionSandbox:
         async with self._lock:
             await self._stop(reason)
 
+    async def end_for_ever(self) -> None:
+        """Kill the container; whoever still waits for a sandbox gets none, and nobody after.
+
+        Raises:
+            SandboxUnavailable: the spawner could not do it; the session goes on.
+
+        """
+        async with self._lock:
+            await self._stop("The session was deleted.")
+            self.life.note(Step.DELETE)
+
+    def live_on(self) -> None:
+        """Take back `end_for_ever`: the session could not be deleted."""
+        self.life = SessionLife()
+
     async def ran_out_of_memory(self) -> bool:
         """Tell whether the sandbox was short of memory since this was asked last (the engine says so a bit late)."""
         for _ in range(_OOM_POLLS):
@@ -161,7 +263,7 @@ class SessionSandbox:
             await self._disconnect("Glovebox is shutting down.")
             await self._network.close()
 
-    async def _adopt(self) -> KernelConnection | None:
+    async def _adopt(self, cell_id: str | None = None) -> KernelConnection | None:
         """Connect to a container that runs already, or return None when there is none that answers."""
         if not self.may_run:
             return None
@@ -169,7 +271,10 @@ class SessionSandbox:
             found = await self._spawner.inspect(self._record.id)
             if found.running:
                 await self._network.open()
-                return await self._connect(SANDBOX_ADOPT_S)
+                connection = await self._connect(SANDBOX_ADOPT_S, cell_id)
+                # Of a sleep that did not come to pass: what runs is newer.
+                await asyncio.to_thread(variables.forget, self._folder)
+                return connection
         except SandboxUnavailable as error:
             log.warning("sandbox not adopted", session=self._record.id, reason=error.detail)
         await self._stop("The sandbox did not answer.")
@@ -198,21 +303,37 @@ class SessionSandbox:
     async def _create(self) -> Created:
         return await self._spawner.create(self._record.id, self._profile_name, self._record.uid)
 
-    async def _connect(self, deadline_s: float) -> KernelConnection:
+    async def _connect(self, deadline_s: float, cell_id: str | None = None) -> KernelConnection:
+        """Connect; with `cell_id` as the process before did, so that nothing of what came since is missed."""
+        earlier = await asyncio.to_thread(self._folder.last_connection) if cell_id else None
+        session = earlier or uuid.uuid4().hex
+        await asyncio.to_thread(self._folder.note_connection, session)
         connection = KernelConnection(
-            self._folder.run, self._record.uid, self._record.token, self._record.kernel_id, self._peer_uid
+            self._folder.run,
+            self._record.uid,
+            self._record.token,
+            self._record.kernel_id,
+            self._profile.peer_uid(self._record.uid),
+            self._lost,
+            session,
         )
-        await connection.open(deadline_s)
+        await connection.open(deadline_s, cell_id)
         return connection
 
     def _prepare_folder(self) -> None:
         self._folder.make()
         self._folder.leave_gateway_settings(self._record.token, self._record.kernel_id)
 
+    def _lost(self, lost: Lost) -> None:
+        if not lost.variables_kept:
+            self.life.note(Step.KERNEL_LOST)
+
     async def _stop(self, reason: str) -> None:
         await self._disconnect(reason)
         await self._spawner.stop(self._record.id)
         self.may_run = False
+        if self.life.state is not SessionState.STARTING:
+            self.life.note(Step.STOPPED)
         await self._network.close()
 
     async def _disconnect(self, reason: str) -> None:

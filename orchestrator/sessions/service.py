@@ -3,6 +3,7 @@
 import asyncio
 import builtins
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
@@ -10,20 +11,29 @@ import structlog
 from orchestrator.config import Config
 from orchestrator.disks_client import DisksClient
 from orchestrator.errors import BadRequest, SandboxUnavailable, SessionNotFound
+from orchestrator.kernel.silent import printed_by
+from orchestrator.limits import MIB, PRELOAD_S
 from orchestrator.sessions.disk import HardDisk, WatchedDisk
 from orchestrator.sessions.network import Networks
+from orchestrator.sessions.pool import WarmPool
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.session import LiveSession
 from orchestrator.sessions.state import SessionState
 from orchestrator.spawner_client import SpawnerClient
 from orchestrator.store.conversation import ConversationStore
-from orchestrator.store.records import SessionRecord
+from orchestrator.store.records import CellRecord, SessionRecord
 from orchestrator.store.sessions import SessionStore
 from orchestrator.workspace.folder import SessionFolder
 from orchestrator.workspace.removal import empty_trash, remove_folder
 
 log = structlog.get_logger()
 _LONGEST_SWEEP_S = 30.0
+
+
+def _preload(modules: Iterable[str]) -> str:
+    """Return code that imports modules, those that there are, and leaves no name behind."""
+    each = "for name in names:\n try: __import__(name)\n except Exception: pass"
+    return f"exec({each!r}, {{'names': {list(modules)!r}}})"
 
 
 class Sessions:
@@ -47,19 +57,24 @@ class Sessions:
         self._spawner = spawner
         self._disks = disks
         self._live: dict[str, LiveSession] = {}
+        sizes = {name: config.waiting(name) for name in config.profiles}
+        self.pool = WarmPool(sizes, self._make_warm, self._drop_warm, self._is_quiet)
         self._deleted: set[str] = set()
         self._running_at_start: set[str] = set()
 
     async def open(self) -> None:
         """Take up what an earlier process left: adopt sandboxes with a session, remove all others."""
-        await self._conversation.close_what_a_crash_left_open()
+        cells = await self._conversation.close_what_a_crash_left_open()
         await asyncio.to_thread(self._sweep_folders)
+        for session_id in await self._store.waiting_ids():  # what waited is out of date by now
+            await self._store.delete(session_id)
         ids = await self._store.all_ids()
         try:
             sandboxes = await self._spawner.list()
         except SandboxUnavailable as error:
             log.warning("no sandboxes reconciled", reason=error.detail)
             self._running_at_start = ids
+            await self._take_up(cells)
             return
         for sandbox in sandboxes:
             if sandbox.session_id in ids and sandbox.running:
@@ -72,10 +87,25 @@ class Sessions:
                 ids.add(sandbox.session_id)  # its folder may be in use
         await self._reconcile_disks(ids)
         await asyncio.to_thread(self._remove_orphaned_folders, ids)
+        await self._take_up(cells)
         log.info("sandboxes reconciled", adopted=len(self._running_at_start))
+
+    async def _take_up(self, cells: Iterable[CellRecord]) -> None:
+        """Connect to what runs, and hear its cells out; those whose sandbox is gone are lost."""
+        running = {cell.session_id: cell for cell in cells}
+        for cell in cells:
+            if cell.session_id not in self._running_at_start or running[cell.session_id] is not cell:
+                await self._conversation.mark_lost(cell.cell_id)
+        for record in await self._store.some(self._running_at_start):
+            self.live(record).resume(running.get(record.id))
+
+    async def let_go(self) -> None:
+        """Stop following what runs, without ending it: this process is about to end."""
+        await asyncio.gather(*(session.let_go() for session in self._live.values()))
 
     async def close(self) -> None:
         """Let go of all sandboxes; they go on and are adopted at the next start."""
+        await self.pool.close()
         await asyncio.gather(*(session.sandbox.close() for session in self._live.values()))
 
     async def make(self, owner: str, name: str, profile: str | None) -> SessionRecord:
@@ -89,9 +119,46 @@ class Sessions:
         if chosen not in self._config.profiles:
             allowed = ", ".join(self._config.profiles)
             raise BadRequest(f"There is no profile {chosen!r}; allowed: {allowed}.", code="unknown_profile")
+        if (warm := self.pool.take(chosen)) is not None:
+            try:
+                record = await self._store.claim(warm.id, owner, name)
+            except BaseException:
+                await self._drop_warm(warm)
+                raise
+            warm.claimed(record)
+            self._live[record.id] = warm
+            return record
         record = await self._store.add(owner, name, chosen)
         self.live(record).sandbox.note_fresh()
         return record
+
+    async def _make_warm(self, profile: str) -> LiveSession:
+        """Make a session that nobody owns, with a kernel that has run nothing and imported much.
+
+        Raises:
+            SandboxUnavailable: it could not be started; nothing of it is left.
+
+        """
+        record = await self._store.add_waiting(profile)
+        session = self._make_live(record)
+        session.sandbox.note_fresh()
+        try:
+            await session.files(make=True)
+            connection = await session.sandbox.ready()
+            await printed_by(connection, _preload(self._config.profiles[profile].preload), PRELOAD_S)
+        except BaseException:
+            await self._drop_warm(session)
+            raise
+        return session
+
+    async def _drop_warm(self, session: LiveSession) -> None:
+        try:
+            await self._erase(session)
+        except SandboxUnavailable as error:  # the next start removes it
+            log.warning("warm sandbox not removed", session=session.id, reason=error.detail)
+
+    def _is_quiet(self) -> bool:
+        return all(session.state is not SessionState.STARTING for session in self._live.values())
 
     async def find(self, owner: str, session_id: str) -> tuple[SessionRecord, LiveSession]:
         """Return a session of this owner. Raises SessionNotFound."""
@@ -117,7 +184,8 @@ class Sessions:
         """Return how many sessions of all owners are in each state."""
         counted = Counter({state.value: 0 for state in SessionState})
         counted.update(session.state for session in self._live.values())
-        counted[SessionState.ASLEEP] += len(await self._store.all_ids() - self._live.keys())
+        owned = await self._store.all_ids() - await self._store.waiting_ids()
+        counted[SessionState.ASLEEP] += len(owned - self._live.keys())
         return dict(counted)
 
     async def rename(self, record: SessionRecord, name: str) -> None:
@@ -136,17 +204,18 @@ class Sessions:
             SandboxUnavailable: the container or the hard disk could not be removed; nothing is deleted then.
 
         """
-        session = self.live(record)
-        session.sandbox.deleted = True  # whoever still waits for a sandbox gets none
+        await self._erase(self.live(record))
+
+    async def _erase(self, session: LiveSession) -> None:
+        await session.sandbox.end_for_ever()
         try:
-            await session.sandbox.stop("The session was deleted.")
             await session.disk.delete()
         except BaseException:
-            session.sandbox.deleted = False
+            session.sandbox.live_on()
             raise
-        await self._store.delete(record.id)
-        self._live.pop(record.id, None)
-        self._deleted.add(record.id)
+        await self._store.delete(session.id)
+        self._live.pop(session.id, None)
+        self._deleted.add(session.id)
         await asyncio.to_thread(remove_folder, session.folder.root, self._trash)
 
     async def put_idle_ones_to_sleep(self) -> None:
@@ -160,7 +229,7 @@ class Sessions:
                     continue
                 try:
                     if session.sandbox.running or session.sandbox.may_run:
-                        await session.sandbox.stop("The session was idle.")
+                        await session.fall_asleep()
                 except SandboxUnavailable as error:
                     log.warning("sandbox not put to sleep", session=session.id, reason=error.detail)
                 else:
@@ -175,21 +244,21 @@ class Sessions:
         """
         if record.id in self._deleted:
             raise SessionNotFound(record.id)
-        session = self._live.get(record.id)
-        if session is None:
-            # A profile that was taken out of the config since: the default one stands in.
-            name = record.profile if record.profile in self._config.profiles else self._config.default_profile
-            profile = self._config.profiles[name]
-            hard = profile.disk == "hard"
-            folder = SessionFolder(self._data / "sessions" / record.id, record.uid, profile.disk_mb * 2**20, hard=hard)
-            disk = (
-                HardDisk(record.id, name, folder, self._disks) if hard else WatchedDisk(record.id, folder, self._disks)
-            )
-            network = self._networks.of(record, profile, folder.root)
-            sandbox = SessionSandbox(record, name, profile, folder, network, self._spawner, self._store)
-            sandbox.may_run = record.id in self._running_at_start
-            session = self._live[record.id] = LiveSession(record.id, profile, folder, disk, sandbox, self._conversation)
-        return session
+        if record.id not in self._live:
+            self._live[record.id] = self._make_live(record)
+        return self._live[record.id]
+
+    def _make_live(self, record: SessionRecord) -> LiveSession:
+        # A profile that was taken out of the config since: the default one stands in.
+        name = record.profile if record.profile in self._config.profiles else self._config.default_profile
+        profile = self._config.profiles[name]
+        hard = profile.disk == "hard"
+        folder = SessionFolder(self._data / "sessions" / record.id, record.uid, profile.disk_mb * MIB, hard=hard)
+        disk = HardDisk(record.id, name, folder, self._disks) if hard else WatchedDisk(record.id, folder, self._disks)
+        network = self._networks.of(record, profile, folder.root)
+        sandbox = SessionSandbox(record, name, profile, folder, network, self._spawner, self._store)
+        sandbox.may_run = record.id in self._running_at_start
+        return LiveSession(record.id, profile, folder, disk, sandbox, self._conversation)
 
     async def check_disks(self) -> None:
         """Raise SandboxUnavailable when a profile has a hard disk and the disks service does not answer."""

@@ -2,20 +2,26 @@
 
 import asyncio
 import math
+import time
 import uuid
 from datetime import UTC, datetime
+from typing import Any
+
+import structlog
 
 from orchestrator.config import Profile
 from orchestrator.errors import GloveboxError
 from orchestrator.events import CellFailed, EventLog
+from orchestrator.limits import KEEP_OUTPUTS_S
 from orchestrator.sessions.cell import CellRun, finished_event
 from orchestrator.sessions.disk import SessionDisk
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.state import SessionState
 from orchestrator.store.conversation import ConversationStore
-from orchestrator.store.records import CellRecord
+from orchestrator.store.records import CellRecord, SessionRecord
 from orchestrator.workspace.folder import SessionFolder
 
+log = structlog.get_logger()
 _STORE_USE_S = 30.0  # the order of the sessions' list need not be finer
 
 
@@ -42,16 +48,13 @@ class LiveSession:
         self._run: CellRun | None = None
         self._waiting = 0
         self._use_stored_at = -math.inf
-        self._tasks: set[asyncio.Task[CellRecord]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_let_go = False
 
     @property
     def state(self) -> SessionState:
         """What the session is doing now."""
-        if self.sandbox.starting:
-            return SessionState.STARTING
-        if self._run is not None:
-            return SessionState.BUSY
-        return SessionState.READY if self.sandbox.running else SessionState.ASLEEP
+        return self.sandbox.life.state
 
     @property
     def in_use(self) -> bool:
@@ -101,22 +104,78 @@ class LiveSession:
             self.note_use()
 
     async def _run_alone(self, cell: CellRecord, limit_s: float, events: EventLog) -> CellRecord:
-        self._run = CellRun(cell, self.sandbox, self.folder, limit_s, events)
+        run = self._run = CellRun(cell, self.sandbox, self.folder, limit_s, events)
         begun = asyncio.create_task(self._conversation.begin_cell(cell), name=f"row of {cell.cell_id}")
+        keeping = asyncio.create_task(self._keep_outputs(run, cell.cell_id, begun), name=f"outputs of {cell.cell_id}")
         try:
             await self.files(make=True)
-            finished = await self._run.run()
+            finished = await run.run()
             await begun
         except BaseException:
             await asyncio.gather(begun, return_exceptions=True)
-            await asyncio.shield(self._conversation.abandon_cell(cell.cell_id))
+            if self._is_let_go:  # it goes on, and the next process hears it out
+                await asyncio.shield(self._conversation.save_outputs(cell.cell_id, run.outputs_so_far()))
+            else:
+                await asyncio.shield(self._conversation.abandon_cell(cell.cell_id))
             raise
         finally:
+            keeping.cancel()
             self._run = None
+        return await self._finish(finished, events)
+
+    async def _finish(self, cell: CellRecord, events: EventLog) -> CellRecord:
         # Shielded: a stop that comes at this very moment must not leave the cell open.
-        await asyncio.shield(self._conversation.finish_cell(finished))
-        events.append(finished_event(finished))
-        return finished
+        await asyncio.shield(self._conversation.finish_cell(cell))
+        events.append(finished_event(cell))
+        return cell
+
+    async def _keep_outputs(self, run: CellRun, cell_id: str, begun: asyncio.Task[None]) -> None:
+        """Store what a long cell has put out now and then: a process that is killed leaves it to the next one."""
+        kept = run.outputs_so_far()
+        pause_s = KEEP_OUTPUTS_S
+        while True:
+            await asyncio.sleep(pause_s)
+            if begun.done() and kept != (outputs := run.outputs_so_far()):
+                began = time.monotonic()
+                await self._conversation.save_outputs(cell_id, outputs)
+                kept = outputs
+                pause_s = max(KEEP_OUTPUTS_S, 20 * (time.monotonic() - began))  # long ones are stored less often
+
+    def resume(self, cell: CellRecord | None) -> None:
+        """Take up what an earlier process left: the kernel, and the cell that runs in it, if one does."""
+        task = asyncio.create_task(self._resume(cell), name=f"resume {self.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _resume(self, cell: CellRecord | None) -> CellRecord | None:
+        self._waiting += 1
+        try:
+            async with self._turnstile:
+                await self.files()
+                if cell is None:
+                    await self.sandbox.reconnect()
+                    return None
+                events = EventLog()
+                run = self._run = CellRun(cell, self.sandbox, self.folder, self.profile.cell_timeout_s, events)
+                try:
+                    finished = await run.resume()
+                finally:
+                    self._run = None
+                return await self._finish(finished, events)
+        except GloveboxError as error:
+            log.warning("session not taken up", session=self.id, reason=error.detail)
+            if cell is not None:
+                await self._conversation.mark_lost(cell.cell_id)
+            return None
+        finally:
+            self._waiting -= 1
+
+    async def let_go(self) -> None:
+        """Stop following cells, which go on: this process ends, and the next one takes them up."""
+        self._is_let_go = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def start_cell(self, code: str, timeout_s: float | None) -> tuple[EventLog, asyncio.Task[CellRecord]]:
         """Run a cell as a task of its own, which goes on whoever stops watching; its log closes when it ends."""
@@ -140,6 +199,21 @@ class LiveSession:
         task.add_done_callback(self._tasks.discard)
         return events, task
 
+    def claimed(self, record: SessionRecord) -> None:
+        """Say whose the session is from now on: it waited, warm, for an owner."""
+        self.sandbox.claimed(record)
+        self.note_use()
+
+    async def fall_asleep(self) -> None:
+        """Keep the variables and end the container, unless the session is used meanwhile.
+
+        Raises:
+            SandboxUnavailable: the container could not be ended.
+
+        """
+        async with self._turnstile:
+            await self.sandbox.fall_asleep(lambda: self.in_use)
+
     async def interrupt(self, *, must_end: bool = False) -> None:
         """Interrupt the cell that runs, if one does."""
         if self._run is not None:
@@ -147,5 +221,6 @@ class LiveSession:
 
     async def restart(self) -> None:
         """Give the session a fresh kernel; a cell that runs ends as lost."""
+        await self.files()
         await self.sandbox.restart_kernel()
         self.note_use()

@@ -26,9 +26,11 @@ _ENDING = ("status", "execution_count", "outputs", "duration_s", "truncated", "f
 _ONE_CELL = cells.c.cell_id == bindparam("key")
 _ADD_CELL = cells.insert()
 _FINISH_CELL = cells.update().where(_ONE_CELL).values({name: bindparam(f"new_{name}") for name in _ENDING})
+_SAVE_OUTPUTS = cells.update().where(_ONE_CELL, cells.c.status == "running").values(outputs=bindparam("new_outputs"))
+_RUNNING = select(cells).where(cells.c.status == "running").order_by(cells.c.number)
 _ABANDON_CELL = cells.delete().where(_ONE_CELL)
 _CELLS = select(cells).where(cells.c.session_id == bindparam("session")).order_by(cells.c.number)
-_CELLS_LOST = cells.update().where(cells.c.status == "running").values(status="sandbox_lost")
+_CELL_LOST = cells.update().where(_ONE_CELL).values(status="sandbox_lost")
 
 
 class ConversationStore:
@@ -93,14 +95,22 @@ class ConversationStore:
         rows = await self._database.transact(lambda connection: connection.execute(_CELLS, keys).all())
         return [CellRecord(**_columns(row, CellRecord)) for row in rows]
 
-    async def close_what_a_crash_left_open(self) -> None:
-        """Mark messages and cells that were running when the process ended, so that none looks stuck."""
+    async def save_outputs(self, cell_id: str, outputs: list[dict[str, Any]]) -> None:
+        """Keep what a running cell has put out so far; of one that has ended nothing changes."""
+        await self._database.run(_SAVE_OUTPUTS, {"key": cell_id, "new_outputs": outputs})
 
-        def work(connection: Connection) -> None:
+    async def close_what_a_crash_left_open(self) -> list[CellRecord]:
+        """Mark messages that were running when the process ended, and return the cells, which may still run."""
+
+        def work(connection: Connection) -> list[CellRecord]:
             connection.execute(_MESSAGES_LOST)
-            connection.execute(_CELLS_LOST)
+            return [CellRecord(**_columns(row, CellRecord)) for row in connection.execute(_RUNNING).all()]
 
-        await self._database.transact(work)
+        return await self._database.transact(work)
+
+    async def mark_lost(self, cell_id: str) -> None:
+        """Say of a cell that was running that nobody knows how it ended."""
+        await self._database.run(_CELL_LOST, {"key": cell_id})
 
 
 def _values(record: MessageRecord | CellRecord) -> dict[str, Any]:

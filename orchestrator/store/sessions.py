@@ -3,6 +3,7 @@
 import builtins
 import secrets
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,8 @@ from orchestrator.store.database import Database
 from orchestrator.store.records import SessionRecord
 from orchestrator.store.tables import session_shares, sessions, users
 
+# Owns the sessions whose sandboxes wait, warm, for somebody.
+NOBODY = ""
 _COLUMNS = sessions.c
 _ONE = _COLUMNS.id == bindparam("key")
 _INSERT = sessions.insert()
@@ -27,7 +30,19 @@ _SHARED = (
     .order_by(_COLUMNS.last_active_at.desc())
 )
 _ONE_SHARED = _SHARED.where(_ONE)
+_SOME = select(sessions).where(_COLUMNS.id.in_(bindparam("keys", expanding=True)))
 _IDS = select(_COLUMNS.id)
+_WAITING = select(_COLUMNS.id).where(_COLUMNS.owner == NOBODY)
+_CLAIM = (
+    sessions.update()
+    .where(_ONE, _COLUMNS.owner == NOBODY)
+    .values(
+        owner=bindparam("new_owner"),
+        name=bindparam("new_name"),
+        created_at=bindparam("now"),
+        last_active_at=bindparam("now"),
+    )
+)
 _RENAME = sessions.update().where(_ONE).values(name=bindparam("new_name"))
 _TOUCH = sessions.update().where(_ONE).values(last_active_at=bindparam("now"))
 _RENEW = sessions.update().where(_ONE).values(token=bindparam("new_token"), kernel_id=bindparam("new_kernel_id"))
@@ -63,6 +78,33 @@ class SessionStore:
 
         return await self._database.transact(work)
 
+    async def add_waiting(self, profile: str) -> SessionRecord:
+        """Make a session that nobody owns yet: its sandbox is to be warm when somebody asks for one."""
+        return await self.add(NOBODY, "", profile)
+
+    async def claim(self, session_id: str, owner: str, name: str) -> SessionRecord:
+        """Give a waiting session to its owner.
+
+        Raises:
+            SessionNotFound: it does not wait (any more).
+
+        """
+        keys = {"key": session_id, "new_owner": owner, "new_name": name, "now": _now()}
+
+        def work(connection: Connection) -> SessionRecord | None:
+            if connection.execute(_CLAIM, keys).rowcount == 0:
+                return None
+            return _record(connection.execute(_GET, {"key": session_id, "owner": owner}).one())
+
+        claimed = await self._database.transact(work)
+        if claimed is None:
+            raise SessionNotFound(session_id)
+        return claimed
+
+    async def waiting_ids(self) -> set[str]:
+        """Return the ids of the sessions that nobody owns."""
+        return set(await self._database.transact(lambda connection: connection.scalars(_WAITING).all()))
+
     async def get(self, owner: str, session_id: str) -> SessionRecord:
         """Return a session.
 
@@ -75,6 +117,12 @@ class SessionStore:
         if row is None:
             raise SessionNotFound(session_id)
         return _record(row)
+
+    async def some(self, ids: Iterable[str]) -> list[SessionRecord]:
+        """Return the sessions with these ids, whoever owns them."""
+        keys = {"keys": [*ids]}
+        rows = await self._database.transact(lambda connection: connection.execute(_SOME, keys).all())
+        return [_record(row) for row in rows]
 
     async def list(self, owner: str) -> list[SessionRecord]:
         """Return an owner's sessions, most recently used first."""

@@ -28,7 +28,8 @@ from orchestrator.workspace.usage import Usage, measure, of_file_system
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
-_PACKAGES = ".python"  # what pip installed in the sandbox: it takes disk, but is nothing that a user looks for
+# What pip installed in the sandbox, and variables of a session that sleeps: they take disk, but nobody looks for them.
+_HIDDEN = (".python", ".glovebox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,18 @@ class SessionFolder:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
                 os.fchown(descriptor, self.uid, self.uid)
+
+    def note_connection(self, session: str) -> None:
+        """Keep the name of the connection to the gateway for a later process. The sandbox does not see it."""
+        unfinished = self.root / "connection.new"
+        unfinished.write_text(session)
+        unfinished.replace(self.root / "connection")
+
+    def last_connection(self) -> str | None:
+        """Return the name of the last connection to the gateway, if there was one."""
+        with suppress(FileNotFoundError):
+            return (self.root / "connection").read_text()
+        return None
 
     def list_files(self) -> list[FoundFile]:
         """Return the regular files, sorted by path, at most LISTED_FILES."""
@@ -326,7 +339,7 @@ def _files_beneath(folder: int, prefix: str, depth: int, budget: list[int]) -> I
             budget[0] -= 1
             if budget[0] < 0:
                 return
-            if not prefix and entry.name == _PACKAGES:
+            if not prefix and entry.name in _HIDDEN:
                 continue
             if not is_plain_name(entry.name) or len(f"{prefix}{entry.name}".encode()) > PATH_BYTES:
                 continue

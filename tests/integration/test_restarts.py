@@ -1,10 +1,15 @@
 """One process can be killed at any instant and nothing is lost."""
 
 import json
+import signal
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 
 from tests.engine import docker
@@ -86,7 +91,7 @@ def test_an_upload_that_a_crash_cut_off_leaves_no_half_file(own_stack: Stack) ->
         assert list(incoming.iterdir()) == []
 
 
-def test_a_cell_that_a_crash_cut_off_is_still_shown_and_exported(own_stack: Stack) -> None:
+def test_a_cell_that_outlives_a_crash_is_shown_exported_and_can_be_interrupted(own_stack: Stack) -> None:
     with own_stack.client() as client:
         session = ApiSession(client)
         for event in session.say("demo:run import time\nprint('begun', flush=True)\ntime.sleep(60)"):
@@ -95,8 +100,11 @@ def test_a_cell_that_a_crash_cut_off_is_still_shown_and_exported(own_stack: Stac
                 break
         own_stack.start_orchestrator()
         (cell,) = [part for part in client.get(f"{session.path}/messages").json()[1]["parts"] if part["type"] == "cell"]
-        assert (cell["status"], cell["code"].startswith("import time")) == ("sandbox_lost", True)
+        assert (cell["status"], cell["code"].startswith("import time")) == ("running", True)
         assert "time.sleep(60)" in client.get(f"{session.path}/export").text
+        wait_for(lambda: client.get(session.path).json()["state"] == "busy", "the cell to be taken up")
+        client.post(f"{session.path}/interrupt")
+        assert ended(client, session)["status"] == "interrupted"
 
 
 @pytest.mark.any_runtime
@@ -138,3 +146,86 @@ def test_a_runtime_that_goes_away_in_the_middle_is_an_error_and_no_other_stands_
         assert (answer.status_code, answer.json()["code"]) == (503, "runtime_missing")
         assert session.files() == {"a.txt": 1}
         assert own_stack.containers() == []
+
+
+COUNT = """import time
+for n in range(25):
+    print(n, flush=True)
+    time.sleep(0.4)
+open('done.txt', 'w').write('x')
+n"""
+
+
+def ended(client: httpx2.Client, session: ApiSession, number: int = -1) -> dict[str, Any]:
+    """Return a cell of the conversation when it does not run any more."""
+
+    def cell() -> dict[str, Any]:
+        parts = client.get(f"{session.path}/messages").json()[-1]["parts"]
+        found: dict[str, Any] = [part for part in parts if part["type"] == "cell"][number]
+        return found
+
+    wait_for(lambda: cell()["status"] != "running", "the cell's end")
+    return cell()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.any_runtime)])
+def test_a_cell_that_runs_while_the_orchestrator_restarts_ends_in_the_conversation(
+    own_stack: Stack, how: signal.Signals
+) -> None:
+    with own_stack.client() as client:
+        session = ApiSession(client)
+        session.run("kept = 'kept'")
+        with suppress(httpx2.HTTPError):
+            for event in session.say("demo:run " + COUNT):
+                if event["type"] == "stream" and "3" in event["text"]:
+                    own_stack.kill(own_stack.orchestrator, how)
+                    break
+        time.sleep(1)  # what is printed meanwhile waits in the sandbox
+        own_stack.start_orchestrator()
+        assert client.get(session.path).json()["state"] in ("starting", "busy")
+        cell = ended(client, session)
+        assert cell["status"] == "ok", cell
+        assert cell["execution_count"] == 2
+        printed = cell["outputs"][0]["text"].split()
+        if how is signal.SIGTERM:
+            assert printed == [str(n) for n in range(25)]
+        else:  # up to a second of what was told already may be missing
+            assert printed[-15:] == [str(n) for n in range(10, 25)]
+            assert set(printed) <= {str(n) for n in range(25)}
+        assert cell["outputs"][-1]["data"]["text/plain"] == "24"
+        assert cell["files"] == [{"path": "done.txt", "size": 1, "change": "created"}]
+        assert cell["duration_s"] >= 10
+        assert client.get(f"{session.path}/messages").json()[-1]["status"] == "lost"
+        assert session.printed("print(kept)") == "kept\n"
+
+
+@pytest.mark.any_runtime
+def test_a_cell_whose_kernel_died_while_the_orchestrator_was_away_is_lost(own_stack: Stack) -> None:
+    with own_stack.client() as client:
+        session = ApiSession(client)
+        session.run("1")
+        kill_later = "import os, signal, threading\nthreading.Timer(3, os._exit, (1,)).start()\n"
+        with suppress(httpx2.HTTPError):
+            for event in session.say(f"demo:run {kill_later}print('begun', flush=True)\nimport time; time.sleep(50)"):
+                if event["type"] == "stream":
+                    own_stack.kill(own_stack.orchestrator)
+                    break
+        time.sleep(8)
+        own_stack.start_orchestrator()
+        assert ended(client, session)["status"] == "sandbox_lost"
+        assert session.printed("print('again')") == "again\n"
+
+
+@pytest.mark.any_runtime
+def test_a_cell_whose_container_went_while_the_orchestrator_was_away_is_lost(own_stack: Stack) -> None:
+    with own_stack.client() as client:
+        session = ApiSession(client)
+        with suppress(httpx2.HTTPError):
+            for event in session.say("demo:run print('begun', flush=True)\nimport time; time.sleep(50)"):
+                if event["type"] == "stream":
+                    own_stack.kill(own_stack.orchestrator)
+                    break
+        docker("rm", "-f", own_stack.container_of(session.id))
+        own_stack.start_orchestrator()
+        assert ended(client, session)["status"] == "sandbox_lost"
+        assert session.printed("print('again')") == "again\n"

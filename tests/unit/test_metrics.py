@@ -7,7 +7,7 @@ from orchestrator.metrics import CELLS, REFUSALS, Tally, exposition
 
 def shown() -> dict[tuple[str, str], float]:
     """Return every sample by its name and its label's value."""
-    text = exposition({"ready": 2, "asleep": 3}).decode()
+    text = exposition({"ready": 2, "asleep": 3}, {"standard": 1}).decode()
     families = list(text_string_to_metric_families(text))
     return {(one.name, next(iter(one.labels.values()), "")): one.value for f in families for one in f.samples}
 

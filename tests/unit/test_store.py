@@ -244,6 +244,22 @@ async def test_times_are_kept_in_utc_to_the_microsecond(store: Store) -> None:
     assert (found.created_at, found.created_at.tzinfo) == (NOW, UTC)
 
 
+async def test_a_session_that_waits_is_nobodys_until_exactly_one_claims_it(store: Store) -> None:
+    waiting = await store.sessions.add_waiting("standard")
+    assert await store.sessions.waiting_ids() == {waiting.id}
+    assert await store.sessions.list("ann") == []
+    with pytest.raises(SessionNotFound):
+        await store.sessions.get("ann", waiting.id)
+    results = await asyncio.gather(
+        *(store.sessions.claim(waiting.id, owner, "n") for owner in ("ann", "bob")), return_exceptions=True
+    )
+    (claimed,) = [one for one in results if not isinstance(one, BaseException)]
+    assert [type(one) for one in results if isinstance(one, BaseException)] == [SessionNotFound]
+    assert (claimed.id, claimed.uid, claimed.token, claimed.name) == (waiting.id, waiting.uid, waiting.token, "n")
+    assert claimed.created_at >= waiting.created_at
+    assert await store.sessions.waiting_ids() == set()
+
+
 async def test_what_ran_when_the_process_was_killed_is_marked_at_the_next_start(store: Store) -> None:
     session = await store.sessions.add("ann", "n", "standard")
     statuses = ["running", "done", "failed", "stopped"]
@@ -251,11 +267,15 @@ async def test_what_ran_when_the_process_was_killed_is_marked_at_the_next_start(
     for status in ("running", "ok", "error"):
         await store.conversation.begin_cell(cell(status, session, status=status, outputs=[{"a": 1}]))
     for _ in range(2):
-        await store.conversation.close_what_a_crash_left_open()
+        (left,) = await store.conversation.close_what_a_crash_left_open()
+        assert (left.cell_id, left.status, left.outputs) == ("running", "running", [{"a": 1}])
+    await store.conversation.save_outputs("running", [{"a": 2}])
+    await store.conversation.save_outputs("ok", [{"a": 2}])
+    await store.conversation.mark_lost("running")
     messages = {one.id: one.status for one in await store.conversation.messages(session.id)}
     assert messages == {"running": "lost", "done": "done", "failed": "failed", "stopped": "stopped"}
     cells = {one.cell_id: (one.status, one.outputs) for one in await store.conversation.cells(session.id)}
-    assert cells == {"running": ("sandbox_lost", [{"a": 1}]), "ok": ("ok", [{"a": 1}]), "error": ("error", [{"a": 1}])}
+    assert cells == {"running": ("sandbox_lost", [{"a": 2}]), "ok": ("ok", [{"a": 1}]), "error": ("error", [{"a": 1}])}
 
 
 async def test_deleting_a_session_takes_its_messages_and_cells_and_nobody_elses(store: Store, tmp_path: Path) -> None:
