@@ -6,6 +6,7 @@ from pathlib import Path
 
 import uvicorn
 
+from orchestrator import host
 from orchestrator.app import make_app
 from orchestrator.config import Settings
 from orchestrator.errors import ConfigError
@@ -18,6 +19,7 @@ def main(arguments: list[str]) -> None:
     """Do what the command line says."""
     try:
         settings = Settings.load()
+        settings.config.promisable(host.memory_mb(), host.cpus())
     except ConfigError as error:
         sys.exit(f"glovebox: {error.detail}")
     if arguments == ["check-config"]:

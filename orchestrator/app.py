@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from orchestrator import host
 from orchestrator.api import about, accounts, executions, export, files, messages, metrics, problems, sessions, shares
 from orchestrator.api.body_limit import BodyLimit
 from orchestrator.api.guard import Guard
@@ -24,7 +25,9 @@ from orchestrator.demo_model.server import demo_app
 from orchestrator.disks_client import DisksClient
 from orchestrator.people.first_admin import make_first_admin
 from orchestrator.people.presence import Presence
+from orchestrator.people.quotas import Quotas
 from orchestrator.people.service import People
+from orchestrator.sessions.admission import Room
 from orchestrator.sessions.egress_audit import told_of_egress
 from orchestrator.sessions.network import Networks
 from orchestrator.sessions.service import Sessions
@@ -77,7 +80,8 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     audit = AuditLog(database)
     audit.open()
     refusals = Refusals(audit)
-    people = People(PeopleStore(database))
+    account_store = PeopleStore(database)
+    people = People(account_store)
     if settings.config.people.mode == "team":
         await make_first_admin(people, settings.admin_password, settings.data)
     presence = Presence(people)
@@ -86,7 +90,11 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     disks = DisksClient(settings.disks_socket)
     store = SessionStore(database)
     networks = Networks(settings.config, settings.ca_bundle, store, told_of_egress(audit))
-    service = Sessions(settings.config, settings.data, store, conversation, spawner, disks, networks)
+    capacity = Room(*settings.config.promisable(host.memory_mb(), host.cpus()))
+    quotas = Quotas(settings.config.quotas, account_store)
+    service = Sessions(
+        settings.config, settings.data, store, conversation, spawner, disks, networks, capacity, quotas.of
+    )
     await service.open()
     async with asyncio.TaskGroup() as tasks, demo_model() as demo_socket:
         models = Models(settings.config, demo_socket)

@@ -20,6 +20,8 @@ from orchestrator.limits import PASSWORD_LONGEST, PASSWORD_SHORTEST
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 Name = Annotated[str, Field(pattern=_NAME)]
+_HOSTS_OWN_MB = 1024  # for the orchestrator, the page, the engine and the kernel's caches
+_CPU_PROMISES = 16  # of one CPU: it can be shared, which memory cannot
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -125,6 +127,30 @@ class Chat(Part):
     extra_instructions: str = Field(default="", description="added to the system prompt")
 
 
+class Quota(Part):
+    """What one person may use; null: as much as the host has."""
+
+    sessions_running: int | None = Field(default=None, ge=1, description="sandboxes at a time")
+    cpus: float | None = Field(default=None, gt=0, description="CPUs of all running sandboxes together")
+    memory_mb: int | None = Field(default=None, ge=256, description="MiB of memory of all running sandboxes together")
+    cells_per_minute: int | None = Field(default=None, ge=1, description="cells that may be begun in a minute")
+
+
+class Quotas(Part):
+    """Quotas by role, and by name for those who need others."""
+
+    admin: Quota = Quota()
+    member: Quota = Quota()
+    people: dict[str, Quota] = Field(default={}, description="by name; stands for the role's whole quota")
+
+
+class Capacity(Part):
+    """How much may be promised to all running sandboxes together."""
+
+    memory_mb: int | None = Field(default=None, ge=256, description="MiB; null: the host's less 1024")
+    cpus: float | None = Field(default=None, gt=0, description="CPUs; null: 16 for each that the host has")
+
+
 class Server(Part):
     """Where the API listens, and under which host names it may be addressed."""
 
@@ -151,6 +177,8 @@ class Config(Part):
     profiles: dict[Name, Profile] = Field(default={"standard": Profile()}, min_length=1)
     default_profile: Name = "standard"
     package_index: PackageIndex = PackageIndex()
+    capacity: Capacity = Capacity()
+    quotas: Quotas = Quotas()
     providers: tuple[Provider, ...] = ()
     chat: Chat = Chat()
     people: People = People()
@@ -160,6 +188,28 @@ class Config(Part):
         profile = self.profiles[profile_name]
         least = int(profile_name == self.default_profile) if profile.warm is None else profile.warm
         return least, max(least, profile.warm_most) if least else 0
+
+    def promisable(self, host_memory_mb: int, host_cpus: int) -> tuple[float, float]:
+        """Return how much memory (MiB) and CPU may be promised to all sandboxes together on this host.
+
+        Raises:
+            ConfigError: a profile promises more than the host has, or than all sandboxes together may have.
+
+        """
+        memory_mb = self.capacity.memory_mb or max(256, host_memory_mb - _HOSTS_OWN_MB)
+        cpus = self.capacity.cpus or host_cpus * _CPU_PROMISES
+        for name, profile in self.profiles.items():
+            if profile.memory_mb > min(memory_mb, host_memory_mb):
+                raise ConfigError(
+                    f"profiles.{name}.memory_mb is {profile.memory_mb}, but the host has {host_memory_mb} MiB, and "
+                    f"sandboxes may have {memory_mb} together (capacity.memory_mb). Lower the one or raise the other."
+                )
+            if profile.cpus > min(cpus, host_cpus):
+                raise ConfigError(
+                    f"profiles.{name}.cpus is {profile.cpus:g}, but the host has {host_cpus}, and sandboxes may have "
+                    f"{cpus:g} together (capacity.cpus). Lower the one or raise the other."
+                )
+        return memory_mb, cpus
 
     def egress_policy(self, profile: Profile) -> EgressPolicy | None:
         """Return what sandboxes of a profile may reach; None: they get no way out at all."""
@@ -300,6 +350,10 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
         "providers": Provider,
         "chat": Chat,
         "people": People,
+        "capacity": Capacity,
+        "quotas": Quotas,
+        "admin": Quota,
+        "member": Quota,
         "package_index": PackageIndex,
         "egress": EgressHost,
         "hosts": EgressHost,

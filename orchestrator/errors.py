@@ -6,7 +6,7 @@
     ├── BadRequest                400/422 bad_path, unknown_profile, …
     ├── Unauthorized              401
     ├── Forbidden                 403  wrong host or origin, read_only, admins_only
-    ├── TooManyRequests           429  too_many_tries
+    ├── TooManyRequests           429  too_many_tries, host_full, quota_reached
     ├── DiskFull                  507  the profile's disk limit is reached
     ├── SandboxUnavailable        503  no Docker, no image, a container that will not start
     └── ModelUnavailable          502/503  no key, a wrong key, a provider that does not answer

@@ -47,10 +47,11 @@ class CodeDelta(Event):
 
 @dataclass(frozen=True, slots=True)
 class SandboxState(Event):
-    """The session's sandbox is `starting` or `ready`."""
+    """The session's sandbox is `starting`, or `queued` while the host is full: then `place` counts from 1."""
 
     type: ClassVar[str] = "sandbox_state"
     state: str
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,12 @@ POOL_DEMAND_S = 60.0  # a session of so long ago still counts as demand
 POOL_RETRY_S = 30.0  # after a sandbox could not be started
 PRELOAD_S = 30.0
 
+# The queue for sandboxes when the host is full.
+QUEUE_MOST = 100
+QUEUE_WAIT_S = 120.0
+QUEUE_RETRY_S = 1.0
+GIVES_WAY_AFTER_S = 10.0  # of idleness: whoever is at it right now keeps the sandbox
+
 # Requests to this service.
 BODY_BYTES = 8 * MIB
 CODE_BYTES = 1 * MIB

@@ -67,6 +67,9 @@ CELLS = Tally(
 LIMITS_HIT = Tally(
     "glovebox_limits_hit", "Limits that ended or cut a cell", "limit", ("time", "memory", "disk", "output")
 )
+ADMISSIONS = Tally(
+    "glovebox_admissions", "Sandboxes that were asked for", "outcome", ("at_once", "waited", "refused", "over_quota")
+)
 AUDIT_LOST = Tally(
     "glovebox_audit_lost", "Entries that are missing in the audit log", "reason", ("queue_full", "flood", "not_stored")
 )

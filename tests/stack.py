@@ -36,18 +36,18 @@ PROFILES: dict[str, Any] = {
     "patient": {**STANDARD, "cell_timeout_s": 300},
     "sleepy": {**STANDARD, "idle_s": 2},
     "forgetful": {**STANDARD, "idle_s": 2, "keep_variables_mb": 1},
-    "warm": {**STANDARD, "warm": 1, "warm_most": 2},
     "no-image": {**STANDARD, "image": "glovebox-no-such-image:latest"},
     "no-runtime": {**STANDARD, "runtime": "no-such-runtime"},
 }
+IMAGE = os.environ.get("GLOVEBOX_TEST_IMAGE")  # of sandboxes, to try one before it becomes the one that is used
 RUNTIMES = os.environ.get("GLOVEBOX_TEST_RUNTIMES", "runc,runsc").split(",")
 _START_S = 120  # on a machine that does much else at the same time
 
 
 def profiles(runtime: str) -> dict[str, Any]:
     """Return the profiles, run by this runtime where they do not name one."""
-    own = {"runtime": runtime, "image": os.environ.get("GLOVEBOX_TEST_IMAGE", "glovebox-sandbox:latest")}
-    return {name: {**own, **profile} for name, profile in PROFILES.items()}
+    given = {"runtime": runtime} | ({"image": IMAGE} if IMAGE else {})
+    return {name: {**given, **profile} for name, profile in PROFILES.items()}
 
 
 class Stack:

@@ -70,6 +70,7 @@ class Answer:
     parts: list[Part] = field(default_factory=list)
     problem: dict[str, Any] | None = None
     sandbox_starts: bool = False
+    queue_place: int | None = None
     # Cells that are being written, by the call that writes them.
     drafts: dict[str, Cell] = field(default_factory=dict)
 
@@ -106,7 +107,8 @@ def apply(answer: Answer, kind: str, data: JSON) -> None:
         case "code_delta":
             _add_code(answer, str(data.get("call", "")), str(data.get("text", "")))
         case "sandbox_state":
-            answer.sandbox_starts = data.get("state") == "starting"
+            answer.sandbox_starts = data.get("state") in {"starting", "queued"}
+            answer.queue_place = int(data["place"]) if data.get("state") == "queued" else None
         case "call_rejected":
             _drop_draft(answer)
             answer.parts.append(Rejected(str(data.get("name") or "?"), str(data.get("reason", ""))))

@@ -191,6 +191,8 @@ def _closing(answer: Answer) -> str:
 
 
 def _going_on(answer: Answer) -> str:
+    if answer.sandbox_starts and answer.queue_place is not None:
+        return snippets.activity(words.QUEUED.format(place=answer.queue_place))
     if answer.sandbox_starts:
         return snippets.activity(words.STARTING_SANDBOX)
     last = answer.parts[-1] if answer.parts else None

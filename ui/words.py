@@ -96,6 +96,7 @@ CHANGED = "changed"
 
 # A turn
 STARTING_SANDBOX = "Starting the sandbox…"
+QUEUED = "All sandboxes are busy. Your place in the queue: {place}"
 THINKING = "Working…"
 REJECTED = "The model called {name} in a way that makes no sense, and was told so: {reason}"
 STOPPED = "Stopped."

@@ -73,6 +73,13 @@ async def restart(owned: Owned) -> Response:
     return Response(status_code=204)
 
 
+@router.post("/{session_id}/sleep", status_code=204, responses=NO_SANDBOX)
+async def sleep(owned: Owned) -> Response:
+    """Put a session to sleep now: its sandbox makes room for others, files and variables are kept."""
+    await owned[1].sleep_now()
+    return Response(status_code=204)
+
+
 async def _disk_bytes(live: LiveSession) -> int | None:
     """Return what the session's files take; None while its disk is closed, since looking is no reason to open it."""
     return (await asyncio.to_thread(live.folder.usage)).disk_bytes if live.disk.is_open else None

@@ -57,6 +57,7 @@ class SessionShape(BaseModel):
     name: str
     profile: str
     state: str
+    queue_place: int | None
     created_at: datetime
     last_active_at: datetime
     limits: dict[str, Any]
@@ -136,6 +137,7 @@ def session_shape(
         name=record.name,
         profile=record.profile,
         state=live.state,
+        queue_place=live.sandbox.seats.place(record.id),
         created_at=record.created_at,
         last_active_at=record.last_active_at,
         limits=live.profile.limits(),

@@ -231,6 +231,10 @@ class CellRun:
         """Tell watchers that there is no sandbox yet."""
         self._events.append(SandboxState("starting"))
 
+    def queued(self, place: int) -> None:
+        """Tell watchers that the host is full."""
+        self._events.append(SandboxState("queued", place))
+
     def woken(self, report: Report) -> None:
         """Tell watchers what became of the variables while the session slept."""
         self._say(report.told())

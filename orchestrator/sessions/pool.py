@@ -75,6 +75,14 @@ class WarmPool:
             self._let_go(session)
         return None
 
+    async def give_way(self) -> bool:
+        """End one that waits, since somebody needs its place; tell whether there was one."""
+        for waiting in self._waiting.values():
+            if waiting:
+                await self._drop(waiting.popleft())
+                return True
+        return False
+
     async def keep_filled(self) -> None:
         """Make what is missing, one at a time and when nobody waits for anything else; end what is too much. For ever.
 

@@ -14,6 +14,7 @@ from orchestrator.kernel.silent import printed_by
 from orchestrator.limits import INTERRUPT_GRACE_S, KERNEL_DEATH_POLL_S, MIB, SANDBOX_ADOPT_S, SANDBOX_START_S
 from orchestrator.sessions import variables
 from orchestrator.sessions.network import SessionNetwork
+from orchestrator.sessions.seats import Seats
 from orchestrator.sessions.state import SessionLife, SessionState, Step
 from orchestrator.sessions.variables import Budget, Report
 from orchestrator.spawner.requests import Created
@@ -32,6 +33,9 @@ class Watcher(Protocol):
     def starting(self) -> None:
         """Hear that there is none yet, and one is being started."""
 
+    def queued(self, place: int) -> None:
+        """Hear that the host is full, and at which place in the queue the session is, counted from 1."""
+
     def woken(self, report: Report) -> None:
         """Hear what became of the variables that were kept when it fell asleep."""
 
@@ -40,6 +44,9 @@ class Nobody:
     """A watcher that nothing needs to be told."""
 
     def starting(self) -> None:
+        """Do nothing."""
+
+    def queued(self, place: int) -> None:
         """Do nothing."""
 
     def woken(self, report: Report) -> None:
@@ -58,6 +65,7 @@ class SessionSandbox:
         network: SessionNetwork,
         spawner: SpawnerClient,
         store: SessionStore,
+        seats: Seats,
     ) -> None:
         self._record = record
         self._profile_name = profile_name
@@ -66,6 +74,7 @@ class SessionSandbox:
         self._network = network
         self._spawner = spawner
         self._store = store
+        self.seats = seats
         self._lock = asyncio.Lock()
         self._connection: KernelConnection | None = None
         self._token_is_fresh = False
@@ -76,6 +85,11 @@ class SessionSandbox:
         self.life = SessionLife()
         self.woken_with: Report | None = None
         self.may_run = False
+
+    @property
+    def owner(self) -> str:
+        """Whose the session is."""
+        return self._record.owner
 
     @property
     def running(self) -> bool:
@@ -118,8 +132,14 @@ class SessionSandbox:
 
     async def _wake(self, watcher: Watcher) -> KernelConnection:
         """Start a sandbox, and give it back the variables that it fell asleep with, if any were kept."""
+        await self.seats.take(self._record.owner, self._record.id, self._profile, watcher.queued)
         watcher.starting()
-        connection = await self._start()
+        try:
+            connection = await self._start()
+        except BaseException:
+            if not self.may_run:
+                self.seats.leave(self._record.id)
+            raise
         self._kernel_is_new = True
         if await asyncio.to_thread(variables.are_kept, self._folder):
             printed = await printed_by(connection, variables.RESTORE, variables.RESTORE_S)
@@ -161,7 +181,9 @@ class SessionSandbox:
                 room = max(0, self._profile.disk_mb * MIB - (await asyncio.to_thread(self._folder.usage)).disk_bytes)
                 budget = Budget(min(self._profile.keep_variables_mb * MIB, room), self._profile.keep_variables_s)
                 if budget.most_bytes:
-                    await printed_by(connection, budget.save(), budget.most_s + variables.SLACK_S)
+                    told = await printed_by(connection, budget.save(), budget.most_s + variables.SLACK_S)
+                    if variables.parse_report(told) is None:
+                        log.warning("variables not saved", session=self._record.id)
             if is_needed():
                 await asyncio.to_thread(variables.forget, self._folder)
             else:
@@ -235,6 +257,7 @@ class SessionSandbox:
             SandboxUnavailable: the spawner could not do it; the session goes on.
 
         """
+        self.seats.give_up(self._record.id)
         async with self._lock:
             await self._stop("The session was deleted.")
             self.life.note(Step.DELETE)
@@ -272,6 +295,7 @@ class SessionSandbox:
             if found.running:
                 await self._network.open()
                 connection = await self._connect(SANDBOX_ADOPT_S, cell_id)
+                self.seats.hold(self._record.owner, self._record.id, self._profile)
                 # Of a sleep that did not come to pass: what runs is newer.
                 await asyncio.to_thread(variables.forget, self._folder)
                 return connection
@@ -332,6 +356,7 @@ class SessionSandbox:
         await self._disconnect(reason)
         await self._spawner.stop(self._record.id)
         self.may_run = False
+        self.seats.leave(self._record.id)
         if self.life.state is not SessionState.STARTING:
             self.life.note(Step.STOPPED)
         await self._network.close()

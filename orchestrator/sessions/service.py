@@ -12,11 +12,14 @@ from orchestrator.config import Config
 from orchestrator.disks_client import DisksClient
 from orchestrator.errors import BadRequest, SandboxUnavailable, SessionNotFound
 from orchestrator.kernel.silent import printed_by
-from orchestrator.limits import MIB, PRELOAD_S
+from orchestrator.limits import GIVES_WAY_AFTER_S, MIB, PRELOAD_S
+from orchestrator.sessions.admission import Room
 from orchestrator.sessions.disk import HardDisk, WatchedDisk
 from orchestrator.sessions.network import Networks
 from orchestrator.sessions.pool import WarmPool
+from orchestrator.sessions.quota import QuotaOf
 from orchestrator.sessions.sandbox import SessionSandbox
+from orchestrator.sessions.seats import Seats
 from orchestrator.sessions.session import LiveSession
 from orchestrator.sessions.state import SessionState
 from orchestrator.spawner_client import SpawnerClient
@@ -48,6 +51,8 @@ class Sessions:
         spawner: SpawnerClient,
         disks: DisksClient,
         networks: Networks,
+        capacity: Room,
+        quota_of: QuotaOf,
     ) -> None:
         self._config = config
         self._networks = networks
@@ -60,6 +65,7 @@ class Sessions:
         sizes = {name: config.waiting(name) for name in config.profiles}
         self.pool = WarmPool(sizes, self._make_warm, self._drop_warm, self._is_quiet)
         self._deleted: set[str] = set()
+        self.seats = Seats(capacity, quota_of, self._spare)
         self._running_at_start: set[str] = set()
 
     async def open(self) -> None:
@@ -119,13 +125,15 @@ class Sessions:
         if chosen not in self._config.profiles:
             allowed = ", ".join(self._config.profiles)
             raise BadRequest(f"There is no profile {chosen!r}; allowed: {allowed}.", code="unknown_profile")
-        if (warm := self.pool.take(chosen)) is not None:
+        within_quota = await self.seats.allow(owner, self._config.profiles[chosen])
+        if within_quota and (warm := self.pool.take(chosen)) is not None:
             try:
                 record = await self._store.claim(warm.id, owner, name)
             except BaseException:
                 await self._drop_warm(warm)
                 raise
             warm.claimed(record)
+            self.seats.hold(owner, record.id, warm.profile)
             self._live[record.id] = warm
             return record
         record = await self._store.add(owner, name, chosen)
@@ -157,8 +165,32 @@ class Sessions:
         except SandboxUnavailable as error:  # the next start removes it
             log.warning("warm sandbox not removed", session=session.id, reason=error.detail)
 
+    async def _spare(self, owner: str | None) -> bool:
+        """End the sandbox that can best be spared, of one owner or of all; tell whether there was one.
+
+        Whoever waits for nobody goes first, then who was idle for longest. Variables are kept.
+        """
+        if owner is None and await self.pool.give_way():
+            return True
+        patience_s = GIVES_WAY_AFTER_S if owner is None else 0.0
+        used_before = asyncio.get_running_loop().time() - patience_s
+        idle = [
+            session
+            for session in self._live.values()
+            if owner in (None, session.owner) and session.can_sleep and session.used_at <= used_before
+        ]
+        for session in sorted(idle, key=lambda one: one.used_at):
+            try:
+                await session.fall_asleep()
+            except SandboxUnavailable as error:
+                log.warning("sandbox did not give way", session=session.id, reason=error.detail)
+            else:
+                return True
+        return False
+
     def _is_quiet(self) -> bool:
-        return all(session.state is not SessionState.STARTING for session in self._live.values())
+        starting = any(session.state is SessionState.STARTING for session in self._live.values())
+        return not starting and self.seats.waiting == 0
 
     async def find(self, owner: str, session_id: str) -> tuple[SessionRecord, LiveSession]:
         """Return a session of this owner. Raises SessionNotFound."""
@@ -228,7 +260,7 @@ class Sessions:
                 if session.in_use or now - session.used_at <= session.profile.idle_s:
                     continue
                 try:
-                    if session.sandbox.running or session.sandbox.may_run:
+                    if session.can_sleep:
                         await session.fall_asleep()
                 except SandboxUnavailable as error:
                     log.warning("sandbox not put to sleep", session=session.id, reason=error.detail)
@@ -256,7 +288,7 @@ class Sessions:
         folder = SessionFolder(self._data / "sessions" / record.id, record.uid, profile.disk_mb * MIB, hard=hard)
         disk = HardDisk(record.id, name, folder, self._disks) if hard else WatchedDisk(record.id, folder, self._disks)
         network = self._networks.of(record, profile, folder.root)
-        sandbox = SessionSandbox(record, name, profile, folder, network, self._spawner, self._store)
+        sandbox = SessionSandbox(record, name, profile, folder, network, self._spawner, self._store, self.seats)
         sandbox.may_run = record.id in self._running_at_start
         return LiveSession(record.id, profile, folder, disk, sandbox, self._conversation)
 

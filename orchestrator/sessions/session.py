@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from orchestrator.config import Profile
-from orchestrator.errors import GloveboxError
+from orchestrator.errors import Conflict, GloveboxError
 from orchestrator.events import CellFailed, EventLog
 from orchestrator.limits import KEEP_OUTPUTS_S
 from orchestrator.sessions.cell import CellRun, finished_event
@@ -57,6 +57,16 @@ class LiveSession:
         return self.sandbox.life.state
 
     @property
+    def owner(self) -> str:
+        """Whose the session is."""
+        return self.sandbox.owner
+
+    @property
+    def can_sleep(self) -> bool:
+        """Whether it has a container, and nothing runs or waits in it."""
+        return not self.in_use and (self.sandbox.running or self.sandbox.may_run)
+
+    @property
     def in_use(self) -> bool:
         """Whether a cell runs or waits."""
         return self._waiting > 0
@@ -91,8 +101,10 @@ class LiveSession:
 
         Raises:
             SandboxUnavailable: no disk or no sandbox could be had; the cell is stored as lost.
+            TooManyRequests: the owner's quota or the host allows no more; the cell is not stored.
 
         """
+        await self.sandbox.seats.note_cell(self.owner)
         limit_s = min(timeout_s or self.profile.cell_timeout_s, self.profile.cell_timeout_s)
         cell = CellRecord(uuid.uuid4().hex, self.id, message_id, code, datetime.now(UTC))
         self._waiting += 1
@@ -213,6 +225,19 @@ class LiveSession:
         """
         async with self._turnstile:
             await self.sandbox.fall_asleep(lambda: self.in_use)
+
+    async def sleep_now(self) -> None:
+        """Fall asleep because somebody asks for it; nothing happens where there is no sandbox.
+
+        Raises:
+            Conflict: a cell runs or waits.
+            SandboxUnavailable: the container could not be ended.
+
+        """
+        if self.in_use:
+            raise Conflict("A cell runs in this session; wait for it, or interrupt it.", code="cell_running")
+        if self.can_sleep:
+            await self.fall_asleep()
 
     async def interrupt(self, *, must_end: bool = False) -> None:
         """Interrupt the cell that runs, if one does."""

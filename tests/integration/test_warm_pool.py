@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine import docker
-from tests.stack import ApiSession, Stack, running_stack, wait_for
+from tests.stack import ApiSession, Stack, profiles, stopping_stack, wait_for
 
 PLANT = """
 import os, pathlib, site, subprocess, sys
@@ -39,7 +39,9 @@ print(found, "PLANTED" in os.environ, sorted(n for n in globals() if not n.start
 @pytest.fixture
 def warm_stack(tmp_path: Path, runtime: str) -> Iterator[Stack]:
     """A stack of one test's own: others would take its warm sandboxes."""
-    with running_stack(tmp_path, runtime) as stack:
+    known = profiles(runtime)
+    pool = known | {"warm": {**known["standard"], "warm": 1, "warm_most": 2}}
+    with stopping_stack(Stack(tmp_path, {"profiles": pool}, runtime=runtime)) as stack:
         yield stack
 
 

@@ -107,6 +107,7 @@ RULES = {
     "POST /v1/sessions/{session_id}/executions": For.OWNER,
     "POST /v1/sessions/{session_id}/interrupt": For.OWNER,
     "POST /v1/sessions/{session_id}/restart": For.OWNER,
+    "POST /v1/sessions/{session_id}/sleep": For.OWNER,
     "POST /v1/sessions/{session_id}/stop": For.OWNER,
     "GET /v1/sessions/{session_id}/files": For.READERS,
     "GET /v1/sessions/{session_id}/files/{path:any_text}": For.READERS,
