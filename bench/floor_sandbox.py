@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from websockets.sync.client import ClientConnection, unix_connect
+from websockets.typing import Subprotocol
 
 from bench.docker_cli import remove_containers
 from bench.docker_run import docker_run
 from bench.errors import CannotMeasure
 from bench.progress import say
 from bench.stack import Stack
+from orchestrator.kernel.frames import SUBPROTOCOL, parse_frame, serialize_frame
 from orchestrator.lines.messages import LAST_UID
 from orchestrator.spawner.container import DataInFolder, container_settings
 from orchestrator.spawner.requests import Create
@@ -75,6 +76,7 @@ class FloorSandbox:
             str(self.run_folder / "gw.sock"),
             f"ws://localhost/api/kernels/{self.kernel_id}/channels?session_id={uuid.uuid4().hex}",
             additional_headers={"Authorization": f"token {self.token}"},
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
             compression=None,
             max_size=None,
             open_timeout=_START_S,
@@ -118,31 +120,29 @@ def running_floor(stack: Stack) -> Iterator[FloorSandbox]:
 
 
 def run_cell(connection: ClientConnection, code: str) -> None:
-    """Run a cell in Jupyter's plain JSON protocol until the kernel has answered it and is idle."""
+    """Run a cell until the kernel has answered it and is idle."""
     message_id = uuid.uuid4().hex
-    connection.send(json.dumps(_execute_request(message_id, code)))
+    connection.send(_execute_request(message_id, code))
     replied = idle = False
     while not (replied and idle):
-        message = json.loads(connection.recv())
-        if message["parent_header"].get("msg_id") == message_id:
-            kind = message["header"]["msg_type"]
+        data = connection.recv()
+        if not isinstance(data, bytes):
+            raise CannotMeasure("the gateway of the bare container speaks another protocol")
+        frame = parse_frame(data)
+        if frame.parent_header.get("msg_id") == message_id:
+            kind = frame.header["msg_type"]
             replied = replied or kind == "execute_reply"
-            idle = idle or (kind == "status" and message["content"]["execution_state"] == "idle")
+            idle = idle or (kind == "status" and frame.content["execution_state"] == "idle")
 
 
-def _execute_request(message_id: str, code: str) -> dict[str, Any]:
-    return {
-        "channel": "shell",
-        "header": {
-            "msg_id": message_id,
-            "msg_type": "execute_request",
-            "session": uuid.uuid4().hex,
-            "username": "bench",
-            "version": "5.4",
-            "date": "",
-        },
-        "parent_header": {},
-        "metadata": {},
-        "content": {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False},
-        "buffers": [],
+def _execute_request(message_id: str, code: str) -> bytes:
+    header = {
+        "msg_id": message_id,
+        "msg_type": "execute_request",
+        "session": uuid.uuid4().hex,
+        "username": "bench",
+        "version": "5.4",
+        "date": "",
     }
+    content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+    return serialize_frame("shell", header, content)

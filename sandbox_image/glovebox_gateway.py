@@ -1,147 +1,116 @@
-"""First process of a sandbox: a Jupyter kernel gateway on a unix socket, with one kernel.
+"""First process of a sandbox: it keeps a kernel, and a bridge between that and the orchestrator.
 
 Theory of operation. The container has no network. Its only door is the socket `gw.sock` in `/run/glovebox`,
 a folder that the orchestrator sees too. The orchestrator leaves `gateway.json` there before the start:
 
     {"token": "<hex>", "kernel_id": "<uuid>"}
 
-and this process answers on the socket for that token, with that one kernel, which it starts at once, so that the
-kernel comes up while the gateway does. Code in the kernel may do what it likes to this process, to the token and to
-the socket (same uid, same files): nobody outside trusts what comes out of it.
+This process imports once what a kernel needs, then forks:
+
+    keeper ──fork──> kernel   (glovebox_kernel)  ipykernel, with the user's code in it
+           ──fork──> bridge   (glovebox_bridge)  answers on the socket for that token, with that one kernel
+
+and waits. A kernel that ends is followed by another at once, forked from here and so with everything imported. The
+keeper itself never has a thread, a ZeroMQ context or an event loop: what would not survive a fork is never there. When
+the bridge ends, or the keeper, the container does. All three share the memory of what was imported; when that of the
+sandbox runs out, the kernel is the one to die.
+
+Code in the kernel may do what it likes to the other two, to the token and to the socket (same uid, same files): nobody
+outside trusts what comes out of it.
 """
 
+import gc
 import json
 import os
 import shutil
-import subprocess
+import signal
 import sys
-from functools import partial
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from glovebox_packages import environ_of_programs, is_offered
+from glovebox_imports import import_the_kernel
+from glovebox_packages import environ_of_programs
 
 RUN_FOLDER = Path("/run/glovebox")
 HOME = Path(os.environ.get("HOME", "/home/sandbox"))
-FORWARDER = [sys.executable, "-I", "-S", "/opt/glovebox/egress_forwarder.py"]
-FORWARDER_CHECK_MS = 1000
-UNTAKEN_BYTES = 8 * 1024 * 1024
-TAKEN_POLL_S = 0.005
-QUEUED_MESSAGES = 16
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # tornado's own default is 10 MiB, and the gateway has no setting for it
-
-# jsonschema compiles a grammar when this optional module is there: 0.7 s of a cold start for nothing.
-sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+SOCKETS = HOME / ".kernel"
 
 
-def furnish_home() -> None:
-    """Copy the prepared font list and the kernel's start-up settings into the (empty, in-memory) home."""
-    shutil.copytree("/opt/glovebox/matplotlib", HOME / ".cache/matplotlib", dirs_exist_ok=True)
-    shutil.copytree("/opt/glovebox/ipython", HOME / ".ipython", dirs_exist_ok=True)
+def furnish_home(home: Path) -> None:
+    """Put the prepared font list into the (empty, in-memory) home, and make room for the kernel's sockets."""
+    shutil.copytree("/opt/glovebox/matplotlib", home / ".cache/matplotlib", dirs_exist_ok=True)
+    (home / ".kernel").mkdir(exist_ok=True)
 
 
-class Forwarder:
-    """The process that offers the session's egress proxy to programs; started again when it ends."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(FORWARDER)
-
-    def check(self) -> None:
-        """Start it again if it is gone."""
-        if self._process.poll() is not None:
-            self._process = subprocess.Popen(FORWARDER)
+def fork(child: Callable[[], None]) -> int:
+    """Run a function in a process of its own and return that one's pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    child()
+    sys.exit()
 
 
-def wait_for_the_orchestrator() -> None:
-    """Have the gateway take no more outputs of the kernel than the orchestrator takes; it would keep all in memory."""
-    import zmq
-    from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
-    from tornado.ioloop import IOLoop
+def be_the_kernel(told: int, sockets: str) -> None:
+    """Be the kernel, and tell of one's life on a pipe."""
+    from glovebox_kernel import run
 
-    make, pass_on = ZMQChannelsWebsocketConnection.create_stream, ZMQChannelsWebsocketConnection.handle_outgoing_message
+    os.setsid()
+    os.write(told, b"born %d\n" % os.getpid())
 
-    def untaken_bytes(connection: Any) -> int:
-        socket = connection.websocket_handler.ws_connection
-        return 0 if socket is None else len(socket.stream._write_buffer)
+    def ready() -> None:
+        os.write(told, b"ready\n")
+        os.close(told)
 
-    def make_with_a_short_queue(connection: Any) -> None:
-        make(connection)
-        connection.channels["iopub"].socket.setsockopt(zmq.RCVHWM, QUEUED_MESSAGES)
-
-    def take_more(connection: Any, outputs: Any) -> None:
-        if outputs.closed():
-            return
-        if untaken_bytes(connection) > UNTAKEN_BYTES // 2:
-            IOLoop.current().call_later(TAKEN_POLL_S, take_more, connection, outputs)
-        else:
-            outputs.on_recv_stream(connection.handle_outgoing_message)
-
-    def pass_on_and_wait(connection: Any, stream: Any, message: list[Any]) -> None:
-        pass_on(connection, stream, message)
-        outputs = connection.channels.get("iopub")
-        if stream is outputs and untaken_bytes(connection) > UNTAKEN_BYTES:
-            outputs.stop_on_recv()
-            IOLoop.current().call_later(TAKEN_POLL_S, take_more, connection, outputs)
-
-    ZMQChannelsWebsocketConnection.create_stream = make_with_a_short_queue
-    ZMQChannelsWebsocketConnection.handle_outgoing_message = pass_on_and_wait
+    run(sockets, ready)
 
 
-def gateway_class() -> Any:
-    """Return the gateway's application class; a function, since the import is most of this process's start."""
-    from kernel_gateway.gatewayapp import KernelGatewayApp
-    from tornado.httpserver import HTTPServer
-    from tornado.ioloop import PeriodicCallback
-    from tornado.netutil import bind_unix_socket
+def be_the_bridge(heard: int, settings: dict[str, str], sockets: str) -> None:
+    """Be the bridge."""
+    import asyncio
 
-    class UnixSocketGateway(KernelGatewayApp):  # type: ignore[misc]
-        """A kernel gateway that listens on a unix socket only and starts its one kernel by itself."""
+    from glovebox_bridge import serve
 
-        kernel_id: str
+    asyncio.run(serve(settings["token"], settings["kernel_id"], sockets, RUN_FOLDER / "gw.sock", heard))
 
-        def init_configurables(self) -> None:
-            super().init_configurables()
-            # Before the socket exists, so that whoever connects finds the kernel.
-            self.io_loop.run_sync(partial(self.kernel_manager.start_kernel, kernel_id=self.kernel_id))
 
-            if is_offered():
-                PeriodicCallback(Forwarder().check, FORWARDER_CHECK_MS).start()
+def keep(settings: dict[str, str]) -> None:
+    """Keep a kernel and a bridge until the bridge ends."""
+    sockets = str(SOCKETS / "kernel")
+    heard, told = os.pipe()
 
-        def init_webapp(self) -> None:
-            super().init_webapp()
-            self.web_app.settings["websocket_max_message_size"] = MAX_MESSAGE_BYTES
+    def bridge_on_one_end() -> None:
+        os.close(told)
+        be_the_bridge(heard, settings, sockets)
 
-        def init_http_server(self) -> None:
-            socket_path = RUN_FOLDER / "gw.sock"
-            socket_path.unlink(missing_ok=True)
-            self.http_server = HTTPServer(self.web_app)
-            self.http_server.add_socket(bind_unix_socket(str(socket_path), mode=0o600))
+    def kernel_on_the_other() -> None:
+        os.close(heard)
+        be_the_kernel(told, sockets)
 
-    return UnixSocketGateway
+    kernel = fork(kernel_on_the_other)
+    bridge = fork(bridge_on_one_end)
+    while (ended := os.wait()[0]) != bridge:
+        if ended == kernel:
+            with suppress(OSError):
+                os.killpg(kernel, signal.SIGKILL)  # what it had started, and what would be in the next one's way
+            os.write(told, b"died\n")
+            kernel = fork(kernel_on_the_other)
 
 
 def main() -> None:
-    """Start the gateway and serve until killed."""
+    """Start both, and see to them until killed."""
+    sys.path.remove(str(Path(__file__).parent))
     os.umask(0o077)
     settings = json.loads((RUN_FOLDER / "gateway.json").read_text())
-    furnish_home()
+    furnish_home(HOME)
     os.umask(0o022)
     os.environ.update(environ_of_programs(HOME))
-    gateway = gateway_class().instance()
-    wait_for_the_orchestrator()
-    gateway.kernel_id = settings["kernel_id"]
-    gateway.initialize(
-        [
-            f"--KernelGatewayApp.auth_token={settings['token']}",
-            "--KernelGatewayApp.max_kernels=1",
-            "--KernelGatewayApp.ws_ping_interval=0",
-            "--KernelGatewayApp.log_level=WARN",
-            "--JupyterWebsocketPersonality.list_kernels=True",
-            # The orchestrator bounds the output and says what it cut; the gateway would drop it in silence.
-            "--ZMQChannelsWebsocketConnection.limit_rate=False",
-        ]
-    )
-    gateway.start()
+    gc.disable()  # nothing that is imported is garbage, and collecting would touch the pages that all share
+    import_the_kernel()
+    gc.freeze()
+    gc.enable()
+    keep(settings)
 
 
 if __name__ == "__main__":

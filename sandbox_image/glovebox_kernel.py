@@ -1,4 +1,4 @@
-"""The kernel of a sandbox: ipykernel's, with four of its habits changed.
+"""The kernel of a sandbox: ipykernel's, with four of its habits changed, and without what nobody here asks for.
 
 An interrupt strikes nothing but the user's own code. ipykernel takes interrupts for as long as it handles a request;
 one that comes while it sends its reply leaves half a message on the socket (the next one continues it, and the gateway
@@ -12,9 +12,13 @@ would pile up in this process, and the kernel's socket drop what it cannot hold:
 be the end of the sandbox.
 
 And it forgets what it has put out: IPython keeps all of it for ever, which is the orchestrator's task.
+
+It is forked from a process that has imported all this (`glovebox_gateway`), so that a kernel starts in a moment.
 """
 
+import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -22,15 +26,19 @@ from typing import Any
 
 import glovebox_packages
 import zmq
+from glovebox_channels import PORTS
 from ipykernel.iostream import BackgroundSocket, IOPubThread, OutStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 PIECE_CHARS = 1_000_000
 AHEAD_BYTES = 4 * 1024 * 1024  # what a thread may put out before it waits; more would only be more memory
 MESSAGE_BYTES = 6 * 1024  # what a message counts for at least
 QUEUED_MESSAGES = 16  # of at most a megabyte each, as a rule
 MOST_WAIT_S = 60.0  # then nobody takes anything any more, and the cell goes on
+OOM_SCORE = "1000"
 
 
 class NothingKept(dict[int, list[Any]]):
@@ -77,6 +85,8 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
 def interrupt_only_the_cell(number: int, frame: FrameType | None) -> None:
     """Handle SIGINT: raise KeyboardInterrupt where a cell's code runs, do nothing elsewhere."""
     while frame is not None:
+        if frame.f_code is InteractiveShell.showtraceback.__code__ and isinstance(sys.exception(), KeyboardInterrupt):
+            return  # one has struck, and is being told
         if frame.f_code is IPythonKernel.do_execute.__code__:
             signal.default_int_handler(number, frame)
         frame = frame.f_back
@@ -139,3 +149,48 @@ def keep_in_step() -> None:
     IPKernelApp.init_iopub, IOPubThread.__init__ = init_with_a_short_queue, make_that_drops_nothing
     OutStream.write, BackgroundSocket.send_multipart = write_and_wait, send_and_wait
     OutStream.flush_timeout = MOST_WAIT_S
+
+
+class SandboxKernelApp(IPKernelApp):  # type: ignore[misc]
+    """The application around the kernel, without some of its beginnings."""
+
+    blocking_class = None  # a class of clients, imported for its own sake
+
+    def parse_command_line(self, argv: list[str] | None = None) -> None:
+        """Parse nothing: all settings are known."""
+
+    def init_pdb(self) -> None:
+        """Leave the debugger as it is: nobody here can answer it."""
+
+    def init_heartbeat(self) -> None:
+        """Have no heartbeat: whoever keeps the kernel is its parent and hears of its death at once."""
+
+
+def run(sockets: str, ready: Callable[[], None]) -> None:
+    """Be a kernel on the sockets of this name until told to end; say when it is `ready`."""
+    # When the sandbox runs out of memory the kernel is to die, and the gateway to live and start another.
+    with open("/proc/self/oom_score_adj", "w") as score:
+        score.write(OOM_SCORE)
+    sys.argv[:] = ["ipykernel"]
+    print_in_pieces()
+    keep_in_step()
+    app = SandboxKernelApp.instance(
+        config=settings(), transport="ipc", ip=sockets, **{f"{channel}_port": port for channel, port in PORTS.items()}
+    )
+    app.initialize([])
+    ready()
+    app.start()
+
+
+def settings() -> Config:
+    """Return the settings of every kernel in a sandbox."""
+    config = Config()
+    config.IPKernelApp.kernel_class = SandboxKernel
+    config.IPKernelApp.log_level = logging.CRITICAL  # nobody reads it
+    config.Session.key = b""  # see glovebox_channels
+    # There is nobody to search a history, and its database costs a file and a thread.
+    config.HistoryManager.enabled = False
+    config.InlineBackend.figure_formats = {"png"}
+    # One chart, one size: what a cell draws is what the page shows.
+    config.InlineBackend.print_figure_kwargs = {"bbox_inches": "tight"}
+    return config

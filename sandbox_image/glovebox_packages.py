@@ -52,7 +52,9 @@ def make_environment(environment: Path = ENVIRONMENT) -> None:
 def use_environment(environment: Path = ENVIRONMENT) -> None:
     """Have this process import the session's own packages before the image's."""
     packages = str(site_packages(environment))
-    if Path(packages).is_dir() and packages not in sys.path:
+    if not Path(packages).is_dir():
+        return
+    if packages not in sys.path:
         sys.path.insert(sys.path.index(str(IMAGE_PACKAGES)) if str(IMAGE_PACKAGES) in sys.path else 0, packages)
     importlib.invalidate_caches()
 
