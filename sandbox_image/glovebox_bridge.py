@@ -1,8 +1,8 @@
 """The gateway of a sandbox: one process that carries messages between the orchestrator and the kernel.
 
 It answers on the socket `gw.sock` to one token and for one kernel: a WebSocket to the kernel's channels, and the
-request for a restart. Nothing is stored. What the orchestrator does not take, the kernel has to wait with; what comes
-while nobody is connected is for nobody. Of the kernel's life it is told on a pipe, by the kernel and by whoever keeps
+request for a restart. Nothing is stored. What the orchestrator does not take, the kernel has to wait with, also
+while the orchestrator is away: whoever connects next gets what came since. Of the kernel's life it is told on a pipe, by the kernel and by whoever keeps
 it (`glovebox_gateway`): `born <pid>`, `ready`, `died`.
 """
 
@@ -43,6 +43,8 @@ class Bridge:
         self._restarting = False
         self._carried = 0
         self._client: WebSocket | None = None
+        self._connected = asyncio.Event()
+        self._was_connected = False
 
     async def follow(self, told: asyncio.StreamReader) -> None:
         """Follow the lives of kernels, until nobody keeps them any more or they are all stillborn."""
@@ -78,13 +80,30 @@ class Bridge:
         while True:
             parts = await channels.receive(channel)
             self._carried += 1
-            await self._tell(channel, parts)
+            await self._hand_over(channel, parts)
 
-    async def _tell(self, channel: str, parts: list[bytes]) -> None:
+    async def _hand_over(self, channel: str, parts: list[bytes]) -> None:
+        """Give a message to whoever is connected, or will be; before anybody was, it is for nobody."""
+        while self._was_connected:
+            await self._connected.wait()
+            if await self._tell(channel, parts):
+                return
+
+    async def _tell(self, channel: str, parts: list[bytes]) -> bool:
+        """Send a message to whoever is connected, and tell whether somebody is."""
         client = self._client
         if client is not None:
-            with suppress(OSError):  # it has gone, as its reader will notice
+            try:
                 await client.send(frame_of(channel, parts))
+            except OSError:  # it has gone
+                self._forget(client)
+                return False
+        return client is not None
+
+    def _forget(self, client: WebSocket) -> None:
+        if self._client is client:
+            self._client = None
+            self._connected.clear()
 
     async def _mourn(self) -> None:
         """Pass on a dead kernel's last words, and say that it is dead, unless somebody wanted it so."""
@@ -161,6 +180,8 @@ class Bridge:
         if self._client is not None:
             self._client.abort()
         self._client = client
+        self._was_connected = True
+        self._connected.set()
         try:
             async for frame in client.messages():
                 channel, parts = parse_frame(frame)
@@ -168,8 +189,7 @@ class Bridge:
                 if self._channels is not None and channel in ("shell", "control", "stdin"):
                     await self._channels.send(channel, parts)
         finally:
-            if self._client is client:
-                self._client = None
+            self._forget(client)
 
 
 async def offer_egress() -> None:
