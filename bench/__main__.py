@@ -4,106 +4,121 @@ import argparse
 import json
 import signal
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
+from http.client import HTTPException
 from pathlib import Path
-from typing import Protocol
 
 import httpx2
 
-from bench.cold_start import measure_cold_start
 from bench.errors import CannotMeasure, WrongResult
-from bench.figures import Comparison
+from bench.figures import Measured, NotMeasured
 from bench.host import check_host, describe_host
-from bench.long_output import measure_long_output
+from bench.load import Load, run_load
 from bench.progress import say
 from bench.report import as_json, as_table
 from bench.stack import Stack, running_stack
-from bench.transfers import measure_transfers
-from bench.warm_cells import measure_first_line, measure_round_trip
+from bench.subjects import LOAD_PROFILE, NAMES, PEERS, Subject, by_profile, chosen
 from orchestrator.config import Profile
-
-
-class _Measure(Protocol):
-    def __call__(self, stack: Stack, *, quick: bool) -> list[Comparison]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """What is measured in one go, and what it needs of the disk."""
-
-    names: tuple[str, ...]
-    measure: _Measure
-    disk_gib: int = 1
-
-
-_SUBJECTS = (
-    _Subject(("cold_first_cell",), measure_cold_start),
-    _Subject(("cell_round_trip",), measure_round_trip),
-    _Subject(("first_line",), measure_first_line),
-    _Subject(("upload_1g", "download_1g", "orchestrator_rss"), measure_transfers, disk_gib=5),
-    _Subject(("output_20mb",), measure_long_output),
-)
-_NAMES = tuple(name for subject in _SUBJECTS for name in subject.names)
 
 
 def main() -> int:
     """Do what the command line says; return the exit code."""
-    options = _parser().parse_args()
-    wanted = options.only or _NAMES
+    parser = _parser()
+    options = parser.parse_args()
+    if not options.load and (options.url or options.tokens):
+        parser.error("--url and --tokens go with --load")
     # An end by SIGTERM cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    subjects = [subject for subject in _SUBJECTS if set(subject.names) & set(wanted)]
+    if options.load:
+        return _load(options)
+    subjects = chosen(options.names, peers=options.peers)
     profile = Profile()
+    measured: list[Measured] = []
+    failures = 0
     try:
         check_host(profile, max(subject.disk_gib for subject in subjects))
         host = describe_host(profile)
-        with running_stack() as stack:
-            measured, failures = _measure(stack, subjects, quick=options.quick)
+        for group in by_profile(subjects):
+            with running_stack(group[0].profile) as stack:
+                failures += _measure(stack, group, measured, quick=options.quick)
     except CannotMeasure as error:
         say(str(error))
         return 2
     except KeyboardInterrupt:
         say("stopped")
         return 130
-    comparisons = [item for item in measured if item.name in wanted]
-    print(as_table(host, comparisons))
+    wanted = [item for item in measured if _is_wanted(item, options.names, peers=options.peers)]
+    print(as_table(host, wanted))
     if options.json is not None:
-        options.json.write_text(json.dumps(as_json(host, comparisons), indent=2) + "\n")
-    broken = [item.name for item in comparisons if item.broken]
+        options.json.write_text(json.dumps(as_json(host, wanted), indent=2) + "\n")
+    broken = [item.name for item in wanted if item.broken]
     if options.check and broken:
-        say(f"beyond what was asked: {', '.join(broken)}")
+        say(f"not as it was asked: {', '.join(broken)}")
     return 1 if failures or (options.check and broken) else 0
 
 
-def _measure(stack: Stack, subjects: list[_Subject], *, quick: bool) -> tuple[list[Comparison], int]:
-    """Return all measurements, and how many failed; one of those does not stop the others."""
-    measured: list[Comparison] = []
+def _load(options: argparse.Namespace) -> int:
+    """Let many users work at once; return the exit code."""
+    try:
+        with ExitStack() as cleanup:
+            url = options.url
+            if url is None:
+                check_host(Profile(), 1)
+                url = cleanup.enter_context(running_stack(LOAD_PROFILE)).url
+            tokens = options.tokens.read_text().split() if options.tokens else ()
+            tallied = run_load(Load(url, options.users, options.minutes * 60, tokens))
+    except CannotMeasure as error:
+        say(str(error))
+        return 2
+    except KeyboardInterrupt:
+        say("stopped")
+        return 130
+    print(tallied.as_table())
+    if options.json is not None:
+        options.json.write_text(json.dumps(tallied.as_json(), indent=2) + "\n")
+    return 0 if tallied.kept() or not options.check else 1
+
+
+def _measure(stack: Stack, subjects: Sequence[Subject], measured: list[Measured], *, quick: bool) -> int:
+    """Add all measurements; return how many failed, which does not stop the others."""
     failures = 0
     for subject in subjects:
         say(", ".join(subject.names))
         try:
             measured += subject.measure(stack, quick=quick)
-        except (WrongResult, httpx2.HTTPError) as error:
+        except (WrongResult, CannotMeasure, httpx2.HTTPError, HTTPException, OSError) as error:
             failures += 1
             say(f"FAILED: {', '.join(subject.names)}: {error!r}")
-    return measured, failures
+            measured += [NotMeasured(name, "glovebox", str(error), asked=True) for name in subject.names]
+    return failures
+
+
+def _is_wanted(item: Measured, names: Sequence[str], *, peers: bool) -> bool:
+    """Tell whether a measurement is to be shown: one go may give more than what was named."""
+    return not names or peers or item.name in names or bool(set(PEERS.names) & set(names))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Glovebox beside its floors.")
+    parser = argparse.ArgumentParser(prog="./glovebox bench", description="Measure Glovebox beside its floors.")
+    parser.add_argument("names", nargs="*", metavar="NAME", type=_name, help=f"measure only: {', '.join(NAMES)}")
+    parser.add_argument("--peers", action="store_true", help="measure everything, and the peers in the same run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
-    parser.add_argument("--only", type=_names, metavar="NAME,NAME", help=f"measure only these: {', '.join(_NAMES)}")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a first impression")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a bound is broken")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when something is not as it was asked")
+    load = parser.add_argument_group("load", "many users at once instead, each with sessions, files and plots")
+    load.add_argument("--load", action="store_true", help="do so; everything above but --json and --check is ignored")
+    load.add_argument("--users", type=int, default=20, help="how many (20)")
+    load.add_argument("--minutes", type=float, default=10, help="how long (10)")
+    load.add_argument("--url", help="of a Glovebox that runs; without it, one of the bench's own is started")
+    load.add_argument("--tokens", type=Path, metavar="FILE", help="a token a line, given to the users in turn")
     return parser
 
 
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    unknown = [name for name in names if name not in _NAMES]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; known: {', '.join(_NAMES)}")
-    return names
+def _name(text: str) -> str:
+    if text not in NAMES:
+        raise argparse.ArgumentTypeError(f"{text!r} is unknown; known: {', '.join(NAMES)}")
+    return text
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 import time
 
-from bench.figures import Comparison
+from bench.figures import Bound, Comparison
 from bench.floor_sandbox import prepare_floor, run_cell
 from bench.rounds import in_turns
 from bench.stack import Stack
 
 _ROUNDS, _QUICK_ROUNDS = 15, 4
-_BOUND = 1.3
+_BOUND = Bound("times", 1.3)
 _SETTLE_S = 0.3  # the engine tidies up after a container for a moment; that belongs to no one's start
 
 

@@ -9,7 +9,7 @@ from bench.errors import CannotMeasure
 _TIMEOUT_S = 120
 
 
-def docker(*arguments: str) -> str:
+def docker(*arguments: str, stdin: str = "") -> str:
     """Run one docker command and return what it printed.
 
     Raises:
@@ -18,7 +18,9 @@ def docker(*arguments: str) -> str:
     """
     if shutil.which("docker") is None:
         raise CannotMeasure("there is no 'docker' command on this host; './glovebox up' installs it")
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    done = subprocess.run(
+        ["docker", *arguments], input=stdin, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+    )
     if done.returncode != 0:
         raise CannotMeasure(f"'docker {arguments[0]}' failed: {done.stderr.strip()}")
     return done.stdout.strip()
@@ -32,4 +34,9 @@ def remove_containers(names: Sequence[str]) -> None:
 
 def containers_of(instance: str) -> list[str]:
     """Return the ids of all containers that bear an instance's label."""
-    return docker("ps", "--all", "--quiet", "--filter", f"label=glovebox.instance={instance}").split()
+    return containers_with("glovebox.instance", instance)
+
+
+def containers_with(label: str, value: str) -> list[str]:
+    """Return the ids of all containers that bear a label with this value."""
+    return docker("ps", "--all", "--quiet", "--filter", f"label={label}={value}").split()

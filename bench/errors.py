@@ -7,3 +7,7 @@ class CannotMeasure(Exception):
 
 class WrongResult(Exception):
     """What was measured gave a wrong result, so that its speed means nothing."""
+
+
+class PeerFailed(Exception):
+    """A peer did not do what it was asked for; the text says why. Its figures are left out then."""

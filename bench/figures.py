@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,32 +19,86 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """What was asked of a measurement.
+
+    `times`: Glovebox's median is at most so many times the other side's. `quicker`: the other side's is at least so
+    many times Glovebox's. `at_most`: Glovebox's median itself, in the measurement's unit.
+    """
+
+    kind: Literal["times", "quicker", "at_most"]
+    value: float
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "times":
+                return f"<= {self.value:g}x"
+            case "quicker":
+                return f"{self.value:g}x quicker"
+            case "at_most":
+                return f"<= {self.value:g}"
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """One measurement of Glovebox beside its floor, from the same run."""
+    """One measurement of Glovebox beside another side's from the same run: its floor, a peer, or nobody."""
 
     name: str
     unit: str
     glovebox: Sequence[float]
-    floor: Sequence[float]
-    bound: float | None = None
-
-    def figures(self) -> tuple[Figure, Figure]:
-        """Return Glovebox's figures and the floor's."""
-        return self._figure("glovebox", self.glovebox), self._figure("floor", self.floor)
+    beside: Sequence[float] = ()
+    bound: Bound | None = None
+    who: str = "floor"
+    notes: Sequence[str] = field(default=())
 
     @property
-    def ratio(self) -> float:
-        """How many times its floor Glovebox's median is."""
-        glovebox, floor = self.figures()
-        return glovebox.p50 / floor.p50
+    def figure(self) -> Figure:
+        """Glovebox's figures."""
+        return self._figure("glovebox", self.glovebox)
+
+    @property
+    def other(self) -> Figure | None:
+        """The other side's figures, if there is one."""
+        return self._figure(self.who, self.beside) if self.beside else None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times the other side's median Glovebox's is."""
+        return None if self.other is None else self.figure.p50 / self.other.p50
 
     @property
     def broken(self) -> bool:
-        """Whether the ratio is beyond the bound that was asked for."""
-        return self.bound is not None and self.ratio > self.bound
+        """Whether the bound that was asked for is not kept."""
+        if self.bound is None:
+            return False
+        if self.bound.kind == "at_most":
+            return self.figure.p50 > self.bound.value
+        if self.other is None:
+            return True
+        if self.bound.kind == "times":
+            return self.figure.p50 > self.bound.value * self.other.p50
+        return self.figure.p50 * self.bound.value > self.other.p50
 
     def _figure(self, who: str, samples: Sequence[float]) -> Figure:
         return Figure(self.name, who, self.unit, percentile(samples, 50), percentile(samples, 95), len(samples))
+
+
+@dataclass(frozen=True, slots=True)
+class NotMeasured:
+    """A figure that could not be had, and why. `asked` says whether it was asked for: then it counts as missed."""
+
+    name: str
+    who: str
+    why: str
+    asked: bool = False
+
+    @property
+    def broken(self) -> bool:
+        """Whether something that was asked for is missing."""
+        return self.asked
+
+
+Measured = Comparison | NotMeasured
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.errors import CannotMeasure
 from bench.floor_sandbox import running_floor
@@ -40,15 +41,23 @@ class FloorKernel:
             CannotMeasure: the script has ended.
 
         """
+        return FloorCell(**self._ask({"code": code}))
+
+    def run_for(self, code: str, seconds: float) -> int:
+        """Run a cell again and again for some seconds and return how often it ran. Raises as `run` does."""
+        return int(self._ask({"code": code, "for_s": seconds})["ran"])
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):  # said below, as the end of its output
-            self._process.stdin.write(json.dumps({"code": code}) + "\n")
+            self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
             raise CannotMeasure("the script in the bare container ended; what it said is above")
-        return FloorCell(**json.loads(line))
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Runs inside a sandbox: cells over ZeroMQ, with a kernel of its own. The least that a cell can cost there.
 
 Reads one JSON object `{"code": …}` a line and answers each with what the cell took and showed, timed right at the
-sockets: how the line came here and how the answer goes back is not measured.
+sockets: how the line came here and how the answer goes back is not measured. With `"for_s": …` the cell is run again
+and again so long, and the answer is how often.
 """
 
 import asyncio
@@ -62,6 +63,17 @@ class Cell:
                 self._lines += content["text"].count("\n")
 
 
+async def _run_for(client: AsyncKernelClient, code: str, for_s: float) -> dict[str, Any]:
+    """Run a cell again and again for some seconds; return how often it ran to its end."""
+    ends_at = time.perf_counter() + for_s
+    ran = 0
+    while True:
+        await Cell(client).run(code)
+        if time.perf_counter() > ends_at:
+            return {"ran": ran}
+        ran += 1
+
+
 async def main() -> None:
     """Start a kernel and answer until there is nothing more to read."""
     context = zmq.asyncio.Context()
@@ -75,7 +87,8 @@ async def main() -> None:
         await client.wait_for_ready(timeout=_READY_S)
         # Blocking reads are fine: between two cells there is nothing else to do.
         for line in sys.stdin:
-            answer = await Cell(client).run(json.loads(line)["code"])
+            asked = json.loads(line)
+            answer = await (_run_for(client, **asked) if "for_s" in asked else Cell(client).run(asked["code"]))
             sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
     finally:

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.client import Api
 from bench.docker_cli import containers_of, remove_containers
@@ -32,6 +33,7 @@ class Stack:
     """What runs: the client's side of it, and what the measurements look at from outside."""
 
     api: Api
+    url: str
     instance: str
     folder: Path
     profile: Profile
@@ -39,23 +41,31 @@ class Stack:
 
 
 @contextmanager
-def running_stack() -> Iterator[Stack]:
+def running_stack(settings: Mapping[str, object] | None = None) -> Iterator[Stack]:
     """Start spawner and orchestrator, and remove processes, containers and files again, whatever happens.
+
+    `settings` are added to the one profile, `standard`; keys that this Glovebox does not know are left out.
 
     Raises:
         CannotMeasure: it does not come up; the text has the end of its logs.
 
     """
-    with ExitStack() as cleanup:
+    with ExitStack() as at_last, ExitStack() as cleanup:
         try:
-            yield _start(cleanup)
+            yield _start(cleanup, _profile(settings or {}))
         finally:
             say("cleaning up")
-            for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C would leave things behind
-                signal.signal(number, signal.SIG_IGN)
+            # A second Ctrl-C would leave things behind.
+            before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+            at_last.callback(_restore, before)
 
 
-def _start(cleanup: ExitStack) -> Stack:
+def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def _start(cleanup: ExitStack, profile: Mapping[str, object]) -> Stack:
     """Start everything, each part with what ends it."""
     instance = f"gbbench-{secrets.token_hex(4)}"
     folder = Path(tempfile.mkdtemp(prefix=f"{instance}-"))
@@ -63,19 +73,27 @@ def _start(cleanup: ExitStack) -> Stack:
     cleanup.callback(_remove_containers_of, instance)
     port = _free_port()
     config = folder / "config.json"
-    config.write_text(json.dumps(_config(port)))
+    config.write_text(json.dumps(_config(port, profile)))
     environment = _environment(config, folder, instance)
     cleanup.enter_context(_process("orchestrator.spawner", environment, folder))
     orchestrator = cleanup.enter_context(_process("orchestrator", environment, folder))
-    api = Api(f"http://127.0.0.1:{port}")
+    url = f"http://127.0.0.1:{port}"
+    api = Api(url)
     cleanup.callback(api.close)
     _wait_until_ready(api, orchestrator, folder)
-    return Stack(api, instance, folder, read_config(config).profiles["standard"], orchestrator.pid)
+    return Stack(api, url, instance, folder, read_config(config).profiles["standard"], orchestrator.pid)
 
 
-def _config(port: int) -> dict[str, object]:
-    """Return the config: all defaults but a disk that several files of 1 GiB fit on."""
-    return {"server": {"port": port}, "profiles": {"standard": {"disk_mb": _DISK_MB}}, "default_profile": "standard"}
+def _profile(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return the profile: all defaults but a disk that several files of 1 GiB fit on, and what was asked for."""
+    unknown = settings.keys() - Profile.model_fields.keys()
+    if unknown:
+        say(f"this Glovebox's profiles have no {', '.join(sorted(unknown))}")
+    return {"disk_mb": _DISK_MB} | {name: value for name, value in settings.items() if name not in unknown}
+
+
+def _config(port: int, profile: Mapping[str, object]) -> dict[str, object]:
+    return {"server": {"port": port}, "profiles": {"standard": dict(profile)}, "default_profile": "standard"}
 
 
 def _environment(config: Path, folder: Path, instance: str) -> dict[str, str]:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from bench.client import CHUNK_BYTES
 from bench.errors import WrongResult
-from bench.figures import Comparison
+from bench.figures import Bound, Comparison
 from bench.memory import MemoryWatch
 from bench.progress import say
 from bench.stack import Stack
 
 _BYTES = 2**30
 _ROUNDS, _QUICK_ROUNDS = 3, 1
-_BOUND = 4.0
+_BOUND = Bound("times", 4)
 _NAME = "payload.bin"
 
 

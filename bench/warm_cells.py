@@ -4,14 +4,14 @@ import time
 from typing import Any
 
 from bench.errors import WrongResult
-from bench.figures import Comparison
+from bench.figures import Bound, Comparison
 from bench.floor_kernel import running_floor_kernel
 from bench.rounds import in_turns
 from bench.stack import Stack
 
 _ROUNDS, _QUICK_ROUNDS = 300, 100
 _LINES, _QUICK_LINES = 50, 20
-_ROUND_TRIP_BOUND = 3.0
+_ROUND_TRIP_BOUND = Bound("times", 2)
 _WARM_UP = 20
 _PRINT_THE_TIME = "import time; print(time.time(), flush=True)"
 

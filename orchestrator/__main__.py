@@ -11,6 +11,7 @@ from orchestrator.app import make_app
 from orchestrator.config import Settings
 from orchestrator.errors import ConfigError
 from orchestrator.logs import configure_logs
+from orchestrator.tracing import exported_traces
 
 _GRACE_S = 5
 
@@ -29,17 +30,18 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"glovebox: unknown arguments {arguments}; known: check-config")
     trust_site_certificates()
     configure_logs()
-    uvicorn.run(
-        make_app(settings),
-        host=settings.listen_host,
-        port=settings.listen_port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        server_header=False,
-        log_level="warning",
-        timeout_graceful_shutdown=_GRACE_S,
-    )
+    with exported_traces():
+        uvicorn.run(
+            make_app(settings),
+            host=settings.listen_host,
+            port=settings.listen_port,
+            loop="uvloop",
+            http="httptools",
+            access_log=False,
+            server_header=False,
+            log_config=None,  # its lines are ours: see logs
+            timeout_graceful_shutdown=_GRACE_S,
+        )
 
 
 def trust_site_certificates() -> None:

@@ -107,6 +107,13 @@ class Profile(Part):
         return self.model_dump(exclude={"image", "warm", "warm_most", "preload"})
 
 
+class Price(Part):
+    """What a model costs for a million tokens; the currency is the operator's."""
+
+    input: float = Field(ge=0, description="a million tokens told to the model")
+    output: float = Field(ge=0, description="a million tokens that it says")
+
+
 class Provider(Part):
     """A model provider that speaks OpenAI's Chat Completions."""
 
@@ -115,6 +122,7 @@ class Provider(Part):
     api_key_env: str | None = Field(default=None, description="environment variable with the key; null: none needed")
     models: tuple[str, ...] = Field(min_length=1, description="model names offered to users")
     timeout_s: float = Field(default=120, gt=0)
+    prices: dict[str, Price] = Field(default={}, description="by model: for the metric of what was spent")
 
 
 class Chat(Part):
@@ -348,6 +356,7 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
         "server": Server,
         "profiles": Profile,
         "providers": Provider,
+        "prices": Price,
         "chat": Chat,
         "people": People,
         "capacity": Capacity,

@@ -1,48 +1,18 @@
-"""What happened, and how often: counters that any part may use, shown by `GET /metrics`.
+"""What happened, how often and how long it took: counters that any part may use, shown by `GET /metrics`.
 
-They are of the process, as Prometheus expects. A label's values are few whoever sends what: each set is named here, or
-grows by first use up to a bound, and all beyond it are counted as "other".
+They are of the process, as Prometheus expects. Whatever a label's value comes from, its values stay few: see `tallies`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
+from prometheus_client import Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from orchestrator.tallies import REGISTRY, Label, Tally, TallyByMany, Timing
+
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-_OTHER = "other"
-_MOST_CODES = 100
-_REGISTRY = CollectorRegistry()  # not the library's global one, where any import may add its own
-ProcessCollector(registry=_REGISTRY)
-
-
-class Tally:
-    """A counter of one kind of event, told apart by at most one label."""
-
-    def __init__(
-        self, name: str, about: str, label: str | None = None, values: Iterable[str] = (), *, grows: bool = False
-    ) -> None:
-        self._name, self._label = name, label
-        self._counter = Counter(name, about, [label] if label else [], registry=_REGISTRY)
-        self._series = {value: self._counter.labels(value) for value in values} if label else {"": self._counter}
-        self._grows = grows
-
-    def count(self, value: str = "", amount: float = 1) -> None:
-        """Count events; `value` is the label's."""
-        self._named(value).inc(amount)
-
-    def read(self, value: str = "") -> float:
-        """Return what was counted since the process began."""
-        labels = {self._label: value} if self._label else {}
-        return _REGISTRY.get_sample_value(f"{self._name}_total", labels) or 0.0
-
-    def _named(self, value: str) -> Counter:
-        if (known := self._series.get(value)) is not None:
-            return known
-        if not self._grows or len(self._series) >= _MOST_CODES:
-            value = _OTHER
-        return self._series.setdefault(value, self._counter.labels(value))
-
+_QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 REFUSALS = Tally("glovebox_refusals", "Problem documents answered, by their code", "code", grows=True)
 GATEWAY_MESSAGES_DROPPED = Tally(
@@ -73,9 +43,66 @@ ADMISSIONS = Tally(
 AUDIT_LOST = Tally(
     "glovebox_audit_lost", "Entries that are missing in the audit log", "reason", ("queue_full", "flood", "not_stored")
 )
-_SESSIONS = Gauge("glovebox_sessions", "Sessions by state", ["state"], registry=_REGISTRY)
+SANDBOX_STARTS = Timing(
+    "glovebox_sandbox_start_seconds",
+    "From the need for a sandbox to its kernel's answer, by where it came from",
+    "how",
+    ("cold", "warm", "adopted", "woken"),
+    buckets=_QUICK,
+)
+CELL_TIMES = Timing(
+    "glovebox_cell_seconds",
+    "What cells took in their kernels, by the status that they ended with",
+    "status",
+    ("ok", "error", "timeout", "interrupted", "out_of_memory", "sandbox_lost"),
+    buckets=_SLOW,
+)
+CELL_WAITS = Timing(
+    "glovebox_cell_wait_seconds",
+    "What cells waited before they ran: for the cells before them, or for their sandbox",
+    "what_for",
+    ("turn", "sandbox"),
+    buckets=_SLOW,
+)
+FILE_BYTES = Tally("glovebox_file_bytes", "Bytes of workspaces' files, by the API", "direction", ("up", "down"))
+MODEL_TOKENS = TallyByMany(
+    "glovebox_model_tokens",
+    "Tokens that providers said they counted",
+    Label("model", grows=True),
+    Label("direction", ("in", "out")),
+)
+MODEL_COST = Tally(
+    "glovebox_model_cost", "What these tokens cost, in the currency of the config's prices", "model", grows=True
+)
+MODEL_ERRORS = Tally("glovebox_model_errors", "Replies that a provider failed to give, by code", "code", grows=True)
+MODEL_TIMES = Timing(
+    "glovebox_model_reply_seconds", "What whole replies of models took", "model", grows=True, buckets=_SLOW
+)
+HTTP_REQUESTS = TallyByMany(
+    "glovebox_http_requests",
+    "Requests that were answered, by the route's template",
+    Label("route", grows=True),
+    Label("method", ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET")),
+    Label("status", grows=True),
+)
+HTTP_TIMES = Timing(
+    "glovebox_http_request_seconds",
+    "From a request's head to the end of its answer, by the route's template",
+    "route",
+    grows=True,
+    buckets=_QUICK,
+)
+SPAWNER_TIMES = Timing(
+    "glovebox_spawner_call_seconds",
+    "What the spawner's answers took, by the request's verb",
+    "verb",
+    ("create", "stop", "inspect", "stats", "list", "check"),
+    grows=True,
+    buckets=_QUICK,
+)
+_SESSIONS = Gauge("glovebox_sessions", "Sessions by state", ["state"], registry=REGISTRY)
 _WARM = Gauge(
-    "glovebox_warm_sandboxes", "Sandboxes that wait for a session, by profile", ["profile"], registry=_REGISTRY
+    "glovebox_warm_sandboxes", "Sandboxes that wait for a session, by profile", ["profile"], registry=REGISTRY
 )
 
 
@@ -85,4 +112,4 @@ def exposition(sessions: Mapping[str, int], warm: Mapping[str, int]) -> bytes:
         _WARM.labels(profile).set(number)
     for state, number in sessions.items():
         _SESSIONS.labels(state).set(number)
-    return generate_latest(_REGISTRY)
+    return generate_latest(REGISTRY)

@@ -1,11 +1,14 @@
 """The orchestrator's side of the spawner's socket."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from orchestrator.errors import SandboxUnavailable
 from orchestrator.lines.client import LineClient
+from orchestrator.metrics import SPAWNER_TIMES
 from orchestrator.spawner.requests import (
     Check,
     Checked,
@@ -19,6 +22,7 @@ from orchestrator.spawner.requests import (
     Stop,
     Used,
 )
+from orchestrator.tracing import span
 
 _ABSENT = SandboxUnavailable(
     "The spawner, which starts sandboxes, does not answer. See './glovebox logs spawner'.", code="spawner_unavailable"
@@ -26,11 +30,17 @@ _ABSENT = SandboxUnavailable(
 _SANDBOXES: TypeAdapter[list[Sandbox]] = TypeAdapter(list[Sandbox])
 
 
+@contextmanager
+def _watched(verb: str) -> Iterator[None]:
+    with SPAWNER_TIMES.timed(verb), span("spawner call", verb=verb):
+        yield
+
+
 class SpawnerClient:
     """Asks the spawner. Every call raises as LineClient says."""
 
     def __init__(self, socket_path: Path) -> None:
-        self._line = LineClient(socket_path, _ABSENT)
+        self._line = LineClient(socket_path, _ABSENT, _watched)
 
     async def create(self, session_id: str, profile: str, uid: int) -> Created:
         """Start the session's sandbox, or find it running."""

@@ -1,9 +1,9 @@
 """The gateway of a sandbox: one process that carries messages between the orchestrator and the kernel.
 
 It answers on the socket `gw.sock` to one token and for one kernel: a WebSocket to the kernel's channels, and the
-request for a restart. Nothing is stored. What the orchestrator does not take, the kernel has to wait with, also
-while the orchestrator is away: whoever connects next gets what came since. Of the kernel's life it is told on a pipe, by the kernel and by whoever keeps
-it (`glovebox_gateway`): `born <pid>`, `ready`, `died`.
+request for a restart. Nothing is stored. What the orchestrator does not take, the kernel has to wait with, also while
+the orchestrator is away: whoever connects next gets what came since. Of the kernel's life it is told on a pipe, by the
+kernel and by whoever keeps it (`glovebox_gateway`): `born <pid>`, `ready`, `died`.
 """
 
 import asyncio

@@ -17,6 +17,7 @@ from orchestrator.api.services import Owned, Readable, Wired
 from orchestrator.api.shapes import FileShape
 from orchestrator.errors import BadRequest
 from orchestrator.limits import DOWNLOAD_CHUNK_BYTES, UPLOAD_CHUNK_BYTES
+from orchestrator.metrics import FILE_BYTES
 from orchestrator.workspace.folder import Upload
 from orchestrator.workspace.names import WorkspacePath, attachment_header, mime_type
 
@@ -147,6 +148,7 @@ async def _receive(request: Request, upload: Upload) -> int:
     gathered = bytearray()
     async for chunk in request.stream():
         size += len(chunk)
+        FILE_BYTES.count("up", len(chunk))
         gathered += chunk
         if len(gathered) >= UPLOAD_CHUNK_BYTES:
             await asyncio.to_thread(upload.write, gathered)
@@ -164,6 +166,7 @@ async def _read(descriptor: int, start: int, end: int) -> AsyncIterator[bytes]:
             if not chunk:
                 return
             start += len(chunk)
+            FILE_BYTES.count("down", len(chunk))
             yield chunk
     finally:
         os.close(descriptor)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from orchestrator.api.identity import Door
 from orchestrator.api.refusals import note_refusal
@@ -56,6 +57,7 @@ class Guard:
             return
         if caller is not None:
             scope.setdefault("state", {})["caller"] = caller
+            bind_contextvars(user=caller.person.id)
         await self._app(scope, receive, send)
 
     async def admit(self, path: str, headers: list[tuple[str, str]]) -> Caller | None:

@@ -11,8 +11,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
 
 from orchestrator.api.refusals import note_refusal
+from orchestrator.api.request_log import RequestLog
 from orchestrator.errors import BadRequest, GloveboxError, TooManyRequests
 from orchestrator.people.service import Caller
 from orchestrator.store.audit import ANONYMOUS
@@ -48,6 +50,10 @@ NO_ROOM: Responses = {507: _told("the session's disk is full")}
 
 class Api(FastAPI):
     """The app, whose OpenAPI document knows of problems."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return everything that a request passes, within what notes it: not even an unexpected error goes unseen."""
+        return RequestLog(super().build_middleware_stack())
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -99,5 +105,5 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("request failed", path=request.url.path, exc_info=error)
+        log.error("request failed", exc_info=error)
         return problem_response(request, GloveboxError("The log of the orchestrator says what.").as_problem())

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
+from structlog.contextvars import bind_contextvars
 
 from orchestrator.api.refusals import Refusals
 from orchestrator.chat.models import Models
@@ -95,6 +96,7 @@ async def _readable(
     except SessionNotFound:
         found = ReadableSession(*await sessions.find_shared(person.id, session_id))
     request.state.session_id = found.record.id
+    bind_contextvars(session=found.record.id)
     return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 from openai import AsyncOpenAI
 
-from orchestrator.config import Config, Provider
+from orchestrator.config import Config, Price, Provider
 from orchestrator.errors import BadRequest, ModelUnavailable
 
 DEMO_MODEL = "glovebox-demo"
@@ -73,6 +73,10 @@ class Models:
         if provider.name not in self._clients:
             self._clients[provider.name] = self._make_client(provider)
         return self._clients[provider.name]
+
+    def price(self, model: str) -> Price | None:
+        """Return what a model costs, where the config says it."""
+        return next((p.prices[model] for p in self._config.providers if model in p.models and model in p.prices), None)
 
     async def close(self) -> None:
         """Close all clients."""

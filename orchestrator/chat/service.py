@@ -125,6 +125,7 @@ class Chat:
             answer.id,
             model,
             self._models.client(model),
+            self._models.price(model),
             [{"role": "system", "content": system}, *told],
             session,
             self._store,

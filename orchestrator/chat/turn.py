@@ -14,12 +14,15 @@ from orchestrator.chat.failures import model_failure
 from orchestrator.chat.prompt import TOOL, assistant_messages
 from orchestrator.chat.tokens import cut_middle
 from orchestrator.chat.tool_result import tool_result
-from orchestrator.config import Chat
+from orchestrator.chat.usage import count_usage
+from orchestrator.config import Chat, Price
 from orchestrator.errors import GloveboxError
 from orchestrator.events import CallRejected, EventLog, Notice, TurnFinished
 from orchestrator.limits import STOP_S
+from orchestrator.metrics import MODEL_ERRORS, MODEL_TIMES
 from orchestrator.sessions.session import LiveSession
 from orchestrator.store.conversation import ConversationStore
+from orchestrator.tracing import span
 
 log = structlog.get_logger()
 
@@ -39,6 +42,7 @@ class Turn:
         message_id: str,
         model: str,
         client: AsyncOpenAI,
+        price: Price | None,
         told: Sequence[ChatCompletionMessageParam],
         session: LiveSession,
         conversation: ConversationStore,
@@ -49,6 +53,7 @@ class Turn:
         self.problem: dict[str, Any] | None = None
         self._model = model
         self._client = client
+        self._price = price
         self._told = list(told)
         self._session = session
         self._conversation = conversation
@@ -92,7 +97,8 @@ class Turn:
         """Run the turn and write down how it ended, whatever happens."""
         status, problem = "done", None
         try:
-            await self._rounds()
+            with span("turn", session=self._session.id, model=self._model):
+                await self._rounds()
             status = "stopped" if self._stopping else "done"
         except asyncio.CancelledError:
             status = "lost" if self._is_let_go else "stopped"
@@ -119,11 +125,14 @@ class Turn:
         if failure is None:
             log.exception("turn failed", message=self.message_id)
             failure = GloveboxError("The turn broke off; the log of the orchestrator says why.")
+        else:
+            MODEL_ERRORS.count(failure.code)
         return failure.as_problem()
 
     async def _rounds(self) -> None:
         for number in range(self._config.max_rounds):
-            reply = await self._ask(number)
+            with MODEL_TIMES.timed(self._model), span("model call", model=self._model, round=number):
+                reply = await self._ask(number)
             if not reply.calls:
                 return
             await self._save("running")
@@ -160,6 +169,7 @@ class Turn:
                     if reply.too_long:
                         break
         finally:
+            count_usage(self._model, reply.usage, self._price)
             if reply.text:
                 self._parts.append({"type": "text", "round": number, "text": reply.text})
         if reply.too_long:

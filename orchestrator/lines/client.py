@@ -1,6 +1,8 @@
 """The side that asks."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,9 +25,16 @@ class LineClient:
     `absent` when nobody answers.
     """
 
-    def __init__(self, socket_path: Path, absent: SandboxUnavailable) -> None:
+    def __init__(
+        self,
+        socket_path: Path,
+        absent: SandboxUnavailable,
+        watched: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
+    ) -> None:
+        """Each call happens within `watched(verb)`."""
         self._socket_path = socket_path
         self._absent = absent
+        self._watched = watched
 
     async def ask(self, request: Request, model: type[_Done]) -> _Done:
         """Return the answer as this model."""
@@ -33,6 +42,10 @@ class LineClient:
 
     async def answer(self, request: Request) -> object:
         """Return the answer as it is."""
+        with self._watched(getattr(request, "verb", "?")):
+            return await self._answer(request)
+
+    async def _answer(self, request: Request) -> object:
         try:
             async with asyncio.timeout(_DEADLINE_S):
                 reader, writer = await self._connect()

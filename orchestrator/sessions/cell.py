@@ -16,7 +16,7 @@ from orchestrator.kernel.connection import Heard, KernelConnection, Lost
 from orchestrator.kernel.messages import Failure, Message, Reply, State
 from orchestrator.kernel.outputs import Outputs
 from orchestrator.limits import DISK_WATCH_S, IDLE_AFTER_REPLY_S, INTERRUPT_GRACE_S, INTERRUPT_PACE_S
-from orchestrator.metrics import CELLS, LIMITS_HIT
+from orchestrator.metrics import CELL_TIMES, CELL_WAITS, CELLS, LIMITS_HIT
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.spill import SpillFiles
 from orchestrator.sessions.state import Step
@@ -126,7 +126,10 @@ class CellRun:
             SandboxUnavailable: no sandbox could be started, so the cell never ran.
 
         """
-        connection, before = await asyncio.gather(self._sandbox.ready(self), asyncio.to_thread(self._folder.snapshot))
+        with CELL_WAITS.timed("sandbox"):
+            connection, before = await asyncio.gather(
+                self._sandbox.ready(self), asyncio.to_thread(self._folder.snapshot)
+            )
         self._sandbox.life.note(Step.RUN)
         self._events.append(CellStarted(self._cell.cell_id, self._cell.code))
         began = time.monotonic()
@@ -294,6 +297,7 @@ class CellRun:
             self._say(sentence)
         outputs = joined(self._earlier, self._outputs.finish())
         self._count(status, out_of_memory=out_of_memory)
+        CELL_TIMES.observe(status, duration_s)
         after = await asyncio.to_thread(self._folder.snapshot)
         reply = self._progress.reply
         return replace(

@@ -1,6 +1,7 @@
 """One session's sandbox: started when it is needed, connected to, lost and started again."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable
 from typing import Protocol
@@ -12,6 +13,7 @@ from orchestrator.errors import SandboxUnavailable, SessionNotFound
 from orchestrator.kernel.connection import KernelConnection, Lost
 from orchestrator.kernel.silent import printed_by
 from orchestrator.limits import INTERRUPT_GRACE_S, KERNEL_DEATH_POLL_S, MIB, SANDBOX_ADOPT_S, SANDBOX_START_S
+from orchestrator.metrics import SANDBOX_STARTS
 from orchestrator.sessions import variables
 from orchestrator.sessions.network import SessionNetwork
 from orchestrator.sessions.seats import Seats
@@ -21,6 +23,7 @@ from orchestrator.spawner.requests import Created
 from orchestrator.spawner_client import SpawnerClient
 from orchestrator.store.records import SessionRecord
 from orchestrator.store.sessions import SessionStore
+from orchestrator.tracing import span
 from orchestrator.workspace.folder import SessionFolder
 
 log = structlog.get_logger()
@@ -121,7 +124,8 @@ class SessionSandbox:
             await self._disconnect("The kernel was replaced.")
             self.life.note(Step.START)
             try:
-                self._connection = await self._adopt() or await self._wake(watcher or Nobody())
+                with span("sandbox start", session=self._record.id, profile=self._profile_name):
+                    self._connection = await self._adopt() or await self._wake(watcher or Nobody())
             except BaseException:
                 self.life.note(Step.START_FAILED)
                 raise
@@ -134,6 +138,7 @@ class SessionSandbox:
         """Start a sandbox, and give it back the variables that it fell asleep with, if any were kept."""
         await self.seats.take(self._record.owner, self._record.id, self._profile, watcher.queued)
         watcher.starting()
+        began, how = time.monotonic(), "cold"
         try:
             connection = await self._start()
         except BaseException:
@@ -142,6 +147,7 @@ class SessionSandbox:
             raise
         self._kernel_is_new = True
         if await asyncio.to_thread(variables.are_kept, self._folder):
+            how = "woken"
             printed = await printed_by(connection, variables.RESTORE, variables.RESTORE_S)
             report = variables.parse_report(printed)
             if report is None:  # whatever it did to this kernel, the next one loads nothing
@@ -152,6 +158,7 @@ class SessionSandbox:
             self._kernel_is_new = report.kept == 0
             self.woken_with = report
             watcher.woken(report)
+        SANDBOX_STARTS.observe(how, time.monotonic() - began)
         return connection
 
     async def reconnect(self, cell_id: str | None = None) -> KernelConnection | None:
@@ -294,7 +301,8 @@ class SessionSandbox:
             found = await self._spawner.inspect(self._record.id)
             if found.running:
                 await self._network.open()
-                connection = await self._connect(SANDBOX_ADOPT_S, cell_id)
+                with SANDBOX_STARTS.timed("adopted"):
+                    connection = await self._connect(SANDBOX_ADOPT_S, cell_id)
                 self.seats.hold(self._record.owner, self._record.id, self._profile)
                 # Of a sleep that did not come to pass: what runs is newer.
                 await asyncio.to_thread(variables.forget, self._folder)

@@ -13,6 +13,7 @@ from orchestrator.disks_client import DisksClient
 from orchestrator.errors import BadRequest, SandboxUnavailable, SessionNotFound
 from orchestrator.kernel.silent import printed_by
 from orchestrator.limits import GIVES_WAY_AFTER_S, MIB, PRELOAD_S
+from orchestrator.metrics import SANDBOX_STARTS
 from orchestrator.sessions.admission import Room
 from orchestrator.sessions.disk import HardDisk, WatchedDisk
 from orchestrator.sessions.network import Networks
@@ -128,7 +129,8 @@ class Sessions:
         within_quota = await self.seats.allow(owner, self._config.profiles[chosen])
         if within_quota and (warm := self.pool.take(chosen)) is not None:
             try:
-                record = await self._store.claim(warm.id, owner, name)
+                with SANDBOX_STARTS.timed("warm"):
+                    record = await self._store.claim(warm.id, owner, name)
             except BaseException:
                 await self._drop_warm(warm)
                 raise

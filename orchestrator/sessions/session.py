@@ -13,12 +13,14 @@ from orchestrator.config import Profile
 from orchestrator.errors import Conflict, GloveboxError
 from orchestrator.events import CellFailed, EventLog
 from orchestrator.limits import KEEP_OUTPUTS_S
+from orchestrator.metrics import CELL_WAITS
 from orchestrator.sessions.cell import CellRun, finished_event
 from orchestrator.sessions.disk import SessionDisk
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.state import SessionState
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.records import CellRecord, SessionRecord
+from orchestrator.tracing import span
 from orchestrator.workspace.folder import SessionFolder
 
 log = structlog.get_logger()
@@ -108,9 +110,12 @@ class LiveSession:
         limit_s = min(timeout_s or self.profile.cell_timeout_s, self.profile.cell_timeout_s)
         cell = CellRecord(uuid.uuid4().hex, self.id, message_id, code, datetime.now(UTC))
         self._waiting += 1
+        began = time.monotonic()
         try:
             async with self._turnstile:
-                return await self._run_alone(cell, limit_s, events)
+                CELL_WAITS.observe("turn", time.monotonic() - began)
+                with span("cell", session=self.id, cell=cell.cell_id):
+                    return await self._run_alone(cell, limit_s, events)
         finally:
             self._waiting -= 1
             self.note_use()

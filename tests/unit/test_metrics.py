@@ -1,8 +1,12 @@
 """Counters: what is shown is Prometheus' text, and no sender can make a label take ever more values."""
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orchestrator.metrics import CELLS, REFUSALS, Tally, exposition
+from orchestrator.chat.usage import cost, count_usage
+from orchestrator.config import Price
+from orchestrator.metrics import CELLS, MODEL_COST, MODEL_TOKENS, REFUSALS, SPAWNER_TIMES, exposition
+from orchestrator.tallies import Label, Tally, TallyByMany
 
 
 def shown() -> dict[tuple[str, str], float]:
@@ -56,3 +60,34 @@ def test_a_refusals_code_is_shown_with_its_number() -> None:
     before = REFUSALS.read("turn_running")
     REFUSALS.count("turn_running")
     assert shown()["glovebox_refusals_total", "turn_running"] - before == 1
+
+
+def test_each_of_several_labels_ends_growing_by_itself() -> None:
+    tally = TallyByMany("test_many", "for this test", Label("route", grows=True), Label("status", ("200",)))
+    for number in range(1000):
+        tally.count(f"/{number}", str(number))
+    tally.count("/0", "200", amount=5)
+    assert (tally.read("/0", "200"), tally.read("/0", "other"), tally.read("other", "other")) == (5, 1, 899)
+    assert tally.read("/999", "other") == 0
+
+
+def test_a_timing_counts_what_failed_as_well() -> None:
+    number, seconds = SPAWNER_TIMES.read("create")
+    with pytest.raises(ValueError, match="broken"), SPAWNER_TIMES.timed("create"):
+        raise ValueError("broken")
+    SPAWNER_TIMES.observe("create", 2.5)
+    after, longer = SPAWNER_TIMES.read("create")
+    assert after - number == 2
+    assert 2.5 <= longer - seconds < 3.5
+
+
+def test_tokens_and_their_cost_are_counted_by_model() -> None:
+    price = Price(input=2, output=10)
+    before = MODEL_COST.read("m-1")
+    count_usage("m-1", {"prompt_tokens": 1_000_000, "completion_tokens": 100_000}, price)
+    count_usage("m-1", None, price)  # a provider that says nothing
+    count_usage("m-1", {"prompt_tokens": "many", "completion_tokens": -5}, price)  # one that says nonsense
+    assert (MODEL_TOKENS.read("m-1", "in"), MODEL_TOKENS.read("m-1", "out")) == (1_000_000, 100_000)
+    assert MODEL_COST.read("m-1") - before == cost(1_000_000, 100_000, price) == 3
+    count_usage("m-2", {"prompt_tokens": 7, "completion_tokens": 0}, None)
+    assert (MODEL_TOKENS.read("m-2", "in"), MODEL_COST.read("m-2")) == (7, 0)
