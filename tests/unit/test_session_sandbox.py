@@ -6,10 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.config import Config, Profile
+from orchestrator.config import Config, Profile, Quota
 from orchestrator.kernel.connection import Lost
+from orchestrator.sessions.admission import Room
 from orchestrator.sessions.network import Networks
 from orchestrator.sessions.sandbox import SessionSandbox
+from orchestrator.sessions.seats import Seats
 from orchestrator.spawner.requests import Inspected
 from orchestrator.store.records import SessionRecord
 from orchestrator.workspace.folder import SessionFolder
@@ -54,7 +56,16 @@ def sandbox(asked: Asked, tmp_path: Path) -> SessionSandbox:
     anything: Any = asked
     network = Networks(Config(), None, anything, lambda _: None).of(record, Profile(), tmp_path)
     folder = SessionFolder(tmp_path, record.uid, 1)
-    return SessionSandbox(record, "standard", Profile(), folder, network, anything, anything)
+    seats = Seats(Room(10_000, 10), no_limits, nobody_to_spare)
+    return SessionSandbox(record, "standard", Profile(), folder, network, anything, anything, seats)
+
+
+async def no_limits(_owner: str) -> Quota:
+    return Quota()
+
+
+async def nobody_to_spare(_owner: str | None) -> bool:
+    return False
 
 
 def connect(sandbox: SessionSandbox, asked: Asked) -> None:
