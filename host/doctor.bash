@@ -39,7 +39,7 @@ check_engine() {
 }
 
 check_installation() {
-  local image running said port built=1
+  local image running said port built=1 keys=()
   for image in glovebox-sandbox glovebox-orchestrator glovebox-ui; do
     rate "image $image" WARN "image $image is not built yet: './glovebox up' does" image_exists "$image"
   done
@@ -49,9 +49,10 @@ check_installation() {
     rate "port ${!port} is free" FAIL "port ${!port} is in use by something else: stop that or set GLOVEBOX_$port" port_is_free "${!port}"
   done
   image_exists glovebox-orchestrator || return 0
+  if [[ -f .env ]]; then keys=(--env-file .env); fi # the config may name variables of it
   # By the containers' user and without capabilities, so that a file which the spawner could not read is noticed.
   said=$(docker run --rm --network none --cap-drop ALL -v "$CONFIG:/etc/glovebox/config.json:ro" -e GLOVEBOX_CONFIG=/etc/glovebox/config.json \
-    -e GLOVEBOX_TOKEN -e OPENAI_API_KEY glovebox-orchestrator python -m orchestrator check-config 2>&1) || built=0
+    "${keys[@]}" -e GLOVEBOX_TOKEN -e OPENAI_API_KEY glovebox-orchestrator python -m orchestrator check-config 2>&1) || built=0
   rate "configuration $CONFIG" FAIL "$CONFIG does not load (it must be readable for all): ${said##*$'\n'}" test "$built" = 1
 }
 

@@ -13,7 +13,7 @@ from orchestrator import host
 from orchestrator.api import about, accounts, executions, export, files, messages, metrics, problems, sessions, shares
 from orchestrator.api.body_limit import BodyLimit
 from orchestrator.api.guard import Guard
-from orchestrator.api.identity import Door, OnePerson, Team
+from orchestrator.api.identity import Door, OnePerson, Team, TrustedProxy
 from orchestrator.api.refusals import Refusals
 from orchestrator.api.services import Services
 from orchestrator.api.visits import Visits
@@ -23,7 +23,9 @@ from orchestrator.chat.tokens import encoding
 from orchestrator.config import Settings
 from orchestrator.demo_model.server import demo_app
 from orchestrator.disks_client import DisksClient
+from orchestrator.people.elsewhere import Elsewhere
 from orchestrator.people.first_admin import make_first_admin
+from orchestrator.people.oidc import SingleSignOn
 from orchestrator.people.presence import Presence
 from orchestrator.people.quotas import Quotas
 from orchestrator.people.service import People
@@ -66,7 +68,11 @@ def make_app(settings: Settings) -> FastAPI:
     entrance: Door = OnePerson(settings.token)
     if settings.config.people.mode == "team":
         app.add_middleware(Visits, presence=lambda: app.state.services.presence)
-        entrance = Team(lambda: app.state.services.people)
+        proxy = settings.config.people.proxy
+        trusted = None
+        if proxy is not None and settings.proxy_secret is not None:
+            trusted = TrustedProxy(proxy, settings.proxy_secret, lambda: app.state.services.elsewhere)
+        entrance = Team(lambda: app.state.services.people, trusted)
     app.add_middleware(Guard, door=entrance, allowed_hosts=settings.config.server.allowed_hosts)
     return app
 
@@ -80,8 +86,8 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     audit = AuditLog(database)
     audit.open()
     refusals = Refusals(audit)
-    account_store = PeopleStore(database)
-    people = People(account_store)
+    people_store = PeopleStore(database)
+    people, oidc = People(people_store), settings.config.people.oidc
     if settings.config.people.mode == "team":
         await make_first_admin(people, settings.admin_password, settings.data)
     presence = Presence(people)
@@ -91,7 +97,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     store = SessionStore(database)
     networks = Networks(settings.config, settings.ca_bundle, store, told_of_egress(audit))
     capacity = Room(*settings.config.promisable(host.memory_mb(), host.cpus()))
-    quotas = Quotas(settings.config.quotas, account_store)
+    quotas = Quotas(settings.config.quotas, people_store)
     service = Sessions(
         settings.config, settings.data, store, conversation, spawner, disks, networks, capacity, quotas.of
     )
@@ -119,6 +125,8 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
                 people,
                 ShareStore(database),
                 presence,
+                Elsewhere(people_store, people),
+                None if oidc is None else SingleSignOn(oidc, settings.oidc_secret),
             )
         finally:
             for task in background:

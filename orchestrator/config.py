@@ -12,8 +12,10 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from orchestrator.config_part import Part
+from orchestrator.config_people import LOOPBACK, OpenIdConnect, People, ProxyHeader
 from orchestrator.egress.policy import AllowedHost, EgressPolicy
 from orchestrator.errors import ConfigError
 from orchestrator.limits import PASSWORD_LONGEST, PASSWORD_SHORTEST
@@ -22,13 +24,6 @@ _NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 Name = Annotated[str, Field(pattern=_NAME)]
 _HOSTS_OWN_MB = 1024  # for the orchestrator, the page, the engine and the kernel's caches
 _CPU_PROMISES = 16  # of one CPU: it can be shared, which memory cannot
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-class Part(BaseModel):
-    """A part of the config: immutable, and unknown keys are errors. So are numbers that JSON cannot say."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class EgressHost(Part):
@@ -170,14 +165,6 @@ class Server(Part):
     )
 
 
-class People(Part):
-    """Who may use this Glovebox."""
-
-    mode: Literal["one", "team"] = Field(
-        default="one", description="one person on this machine, or a team whose members log in"
-    )
-
-
 class Config(Part):
     """The whole config."""
 
@@ -257,6 +244,8 @@ class Settings(Part):
     token: str | None
     ca_bundle: Path | None
     admin_password: str | None
+    proxy_secret: str | None
+    oidc_secret: str | None
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -281,6 +270,8 @@ class Settings(Part):
             token=environ.get("GLOVEBOX_TOKEN") or None,
             ca_bundle=Path(environ["GLOVEBOX_CA_BUNDLE"]) if environ.get("GLOVEBOX_CA_BUNDLE") else None,
             admin_password=environ.get("GLOVEBOX_ADMIN_PASSWORD") or None,
+            proxy_secret=_secret(environ, config.people.proxy.secret_env if config.people.proxy else None),
+            oidc_secret=_secret(environ, config.people.oidc.client_secret_env if config.people.oidc else None),
         )
         # In a container the process listens on all of *its* addresses; what counts is where the port is published.
         reachable_at = environ.get("GLOVEBOX_BIND") or listen_host
@@ -309,6 +300,16 @@ def _instance(text: str) -> str:
     if not re.fullmatch(_NAME, text):
         raise ConfigError(f"GLOVEBOX_INSTANCE is {text!r}; allowed: {_NAME}.")
     return text
+
+
+def _secret(environ: Mapping[str, str], name: str | None) -> str | None:
+    """Return a secret that the config names; None where it names none."""
+    if name is None:
+        return None
+    found = environ.get(name, "")
+    if len(found) < 16:
+        raise ConfigError(f"{name} has fewer than 16 characters, or is not set; the config names it for a secret.")
+    return found
 
 
 def _port(text: str | None) -> int | None:
@@ -363,6 +364,8 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
         "quotas": Quotas,
         "admin": Quota,
         "member": Quota,
+        "proxy": ProxyHeader,
+        "oidc": OpenIdConnect,
         "package_index": PackageIndex,
         "egress": EgressHost,
         "hosts": EgressHost,

@@ -21,7 +21,8 @@ So closing a tab stops nothing, and two tabs show the same. Stopping is a call o
     doors.py         the routes for files, the notebook, pictures and frames
     guards.py        who may ask at all, and the security headers
     logins.py        the login that a browser brings, and whether it still counts
-    login_page.py    the page to log in at
+    login_page.py    the page to log in at (pure)
+    login_doors.py   the routes beneath it
     words.py         every text of the page
     app.py           puts it together
 """

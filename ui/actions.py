@@ -19,7 +19,7 @@ from ui import panels, snippets, words
 from ui.api_client import Api, ApiError, Model, Session
 from ui.following import Following, Watchers
 from ui.intake import Intake
-from ui.logins import login_of
+from ui.logins import Logins
 from ui.luggage import Carried, Luggage
 from ui.page import Page
 
@@ -34,8 +34,8 @@ MAX_NAME = 60
 class Actions:
     """The handlers of one page layout, for all browsers that show it."""
 
-    def __init__(self, api: Api, page: Page, intake: Intake) -> None:
-        self._nobodys_api = api
+    def __init__(self, logins: Logins, page: Page, intake: Intake) -> None:
+        self._logins = logins
         self._page = page
         self._intake = intake
         self._watchers = Watchers()
@@ -213,7 +213,7 @@ class Actions:
 
     def _api_for(self, request: gr.Request) -> Api:
         """Return the API as whoever this browser is logged in as; there is no other way to it from here."""
-        return self._nobodys_api.of(login_of(request.headers))
+        return self._logins.api_for(request.headers)
 
     async def _pickers(self, api: Api, *, first_use: bool) -> Changes:
         models, profiles, me = await api.models(), await api.profiles(), await api.me()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from pathlib import Path
@@ -65,6 +65,7 @@ class Person(TypedDict):
     name: str
     role: str
     mode: str
+    can_log_out: bool
 
 
 class ApiError(Exception):
@@ -94,10 +95,10 @@ class Api:
         )
         self._who: dict[str, str] = {}
 
-    def of(self, login: str | None) -> Api:
-        """Return the same API as somebody who is logged in; without a login, as nobody."""
+    def of(self, who: Mapping[str, str]) -> Api:
+        """Return the same API as somebody, whom these headers speak for; nobody, where there are none."""
         theirs = copy(self)
-        theirs._who = {"Authorization": f"Bearer {login}"} if login else {}
+        theirs._who = dict(who)
         return theirs
 
     async def __aenter__(self) -> Self:
@@ -117,6 +118,14 @@ class Api:
         return str(
             (await self._json("POST", "/v1/login", json={"name": name, "password": password}, headers=about))["token"]
         )
+
+    async def begin_sso(self) -> dict[str, str]:
+        """Begin a single sign-on: where to send the browser, what it keeps, and where it comes back."""
+        return cast(dict[str, str], await self._json("POST", "/v1/login/sso"))
+
+    async def finish_sso(self, answer: dict[str, str], about: dict[str, str]) -> str:
+        """Return the login of whom the provider vouches for."""
+        return str((await self._json("POST", "/v1/login/sso/finish", json=answer, headers=about))["token"])
 
     async def log_out(self) -> None:
         """End the login that this is used with."""

@@ -25,7 +25,7 @@ from ui.api_client import Api
 from ui.doors import doors
 from ui.guards import Guards
 from ui.intake import Intake
-from ui.login_page import login_doors
+from ui.login_doors import LoginDoors
 from ui.logins import Logins
 from ui.luggage import sweep
 from ui.page import lay_out
@@ -51,11 +51,11 @@ def build(settings: Settings) -> Guards:
             yield
 
     parent = FastAPI(title=words.TITLE, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    parent.include_router(login_doors(api, logins))
-    parent.include_router(doors(api, shelf))
+    parent.include_router(LoginDoors(api, logins).router())
+    parent.include_router(doors(logins, shelf))
     mounted = gr.mount_gradio_app(
         parent,
-        blocks(api, Intake(shelf)),
+        blocks(logins, Intake(shelf)),
         path="/",
         theme=theme(),
         css_paths=STYLE,
@@ -74,13 +74,13 @@ def build(settings: Settings) -> Guards:
     return Guards(mounted, settings.hosts, settings.token, logins, reached_by_others=settings.reached_by_others)
 
 
-def blocks(api: Api, intake: Intake) -> gr.Blocks:
+def blocks(logins: Logins, intake: Intake) -> gr.Blocks:
     """Make the Gradio part."""
     demo: gr.Blocks = gr.Blocks(
         title=words.TITLE, analytics_enabled=False, fill_height=True, fill_width=True, delete_cache=CACHE_SWEEP_S
     )
     with demo:
         page = lay_out()
-        wire(demo, page, Actions(api, page, intake))
+        wire(demo, page, Actions(logins, page, intake))
     demo.queue(api_open=False, max_size=None, default_concurrency_limit=None)
     return demo

@@ -14,9 +14,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from ui import words
-from ui.api_client import Api, ApiError
+from ui.api_client import ApiError
 from ui.frames import document, policy
-from ui.logins import login_of
+from ui.logins import Logins
 from ui.shelf import FRAMED, MEDIA_TYPES, Shelf
 
 # A download is data: whatever it contains, it can do nothing in the page's origin.
@@ -51,10 +51,10 @@ def attachment(name: str) -> str:
 _INERT_PROBLEM = INERT | {"Content-Disposition": attachment("problem.json")}
 
 
-def doors(api: Api, shelf: Shelf) -> APIRouter:
+def doors(logins: Logins, shelf: Shelf) -> APIRouter:
     """Make the routes."""
     router = APIRouter()
-    _add_downloads(router, api)
+    _add_downloads(router, logins)
     _add_shown(router, shelf)
 
     @router.get("/healthz")
@@ -64,19 +64,19 @@ def doors(api: Api, shelf: Shelf) -> APIRouter:
     return router
 
 
-def _add_downloads(router: APIRouter, api: Api) -> None:
+def _add_downloads(router: APIRouter, logins: Logins) -> None:
     @router.get("/files/{session}/{path:path}")
     async def file(session: str, path: str, request: Request) -> Response:
         asked = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
         try:
-            opened = api.of(login_of(request.headers)).file(session, path, {"accept-encoding": "identity", **asked})
+            opened = logins.api_for(request.headers).file(session, path, {"accept-encoding": "identity", **asked})
         except ApiError as error:
             return problem_response(error, _INERT_PROBLEM)
         return await _relayed(opened, path.rsplit("/", 1)[-1])
 
     @router.get("/export/{session}")
     async def export(session: str, request: Request) -> Response:
-        theirs = api.of(login_of(request.headers))
+        theirs = logins.api_for(request.headers)
         try:
             name = (await theirs.session(session))["name"]
             return await _relayed(theirs.notebook(session), f"{name or words.UNNAMED}.ipynb")

@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui import words
 from ui.api_client import ApiError
-from ui.login_page import PATH as LOGIN_PATH
-from ui.login_page import to_login
-from ui.logins import FRESH_S, Logins, login_of
+from ui.login_doors import CALLBACK_PATH, LOGIN_PATH, LOGOUT_PATH, to_login
+from ui.login_page import SSO_PATH
+from ui.logins import FRESH_S, Logins
 
 # Gradio starts itself from an inline script and compiles its `js=` snippets, hence the two unsafe words. Nothing is
 # loaded from, sent to or framed by any other origin.
@@ -54,7 +54,9 @@ SECURITY_HEADERS = {
 }
 
 _OPEN_PATHS = frozenset({"/healthz"})
-_LOGIN_PATHS = frozenset({LOGIN_PATH, "/logout"})
+_LOGIN_PATHS = frozenset({LOGIN_PATH, SSO_PATH, CALLBACK_PATH, LOGOUT_PATH})
+# Where links of other sites, and a provider of single sign-on, may lead to.
+_LINKED_PATHS = frozenset({"/", LOGIN_PATH, CALLBACK_PATH})
 _ENDING_S = 5.0
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?", re.IGNORECASE)
@@ -78,7 +80,9 @@ def from_here(method: str, path: str, headers: Headers) -> bool:
     if method not in _SAFE_METHODS:
         return all(site == "same-origin" for site in sites)
     followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-    return all(site in {"same-origin", "none"} for site in sites) or (followed and path in {"/", LOGIN_PATH})
+    return all(site in {"same-origin", "none"} for site in sites) or (
+        followed and path in {"/", LOGIN_PATH, CALLBACK_PATH}
+    )
 
 
 def knows_token(authorization: str | None, token: str | None) -> bool:
@@ -141,12 +145,12 @@ class Guards:
                 await self._for_the_one(scope, headers, receive, send)
             elif scope["path"] in _LOGIN_PATHS:
                 await self._app(scope, receive, _with_headers(send))
-            elif (login := login_of(headers)) is not None and await logins.count(login):
-                await self._as_long_as_it_counts(logins, login, scope, receive, _with_headers(send))
+            elif (who := logins.who(headers)) and await logins.count(who):
+                await self._as_long_as_it_counts(logins, who, scope, receive, _with_headers(send))
             else:
-                await _send_to_login(scope, send, "" if login is None else "ended")
+                await _send_to_login(scope, send, "ended" if who else "")
         except ApiError as error:
-            await _refuse(send, 503, error.detail)
+            await _refuse(send, error.status if error.status == 403 else 503, error.detail)
 
     async def _for_the_one(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         if self._token is None and self._reached_by_others:
@@ -158,7 +162,7 @@ class Guards:
             await self._app(scope, receive, _with_headers(send))
 
     async def _as_long_as_it_counts(
-        self, logins: Logins, login: str, scope: Scope, receive: Receive, send: Send
+        self, logins: Logins, who: dict[str, str], scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Pass on; what lasts is ended when the login is."""
         answer = Answer(send)
@@ -166,9 +170,9 @@ class Guards:
         try:
             while not (await asyncio.wait({running}, timeout=FRESH_S))[0]:
                 try:
-                    still = await logins.count(login)
-                except ApiError:
-                    continue  # nobody can tell now, and nothing can be asked of the API either
+                    still = await logins.count(who)
+                except ApiError as error:
+                    still = error.status != 403  # else nobody can tell now, and nothing can be asked of the API either
                 if not still:
                     running.cancel()
                     await asyncio.wait({running}, timeout=_ENDING_S)

@@ -7,6 +7,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import cookie_parser
 
@@ -14,10 +15,12 @@ from ui.api_client import Api, ApiError
 
 # Over TLS the browser itself keeps the cookie from being set by, or sent to, anybody else (RFC 6265bis, 4.1.3.2).
 SECURE, PLAIN = "__Host-glovebox", "glovebox"
+_Key = tuple[tuple[str, str], ...]
 _LOGIN = re.compile(r"gbl_[0-9a-f]{16}_[A-Za-z0-9_-]{43}")
+_FLOW_S = 600
 _LASTS_S = 14 * 24 * 3600
 FRESH_S = 1.0
-_MODE_FRESH_S = 10.0
+_WAYS_FRESH_S = 10.0
 # While the API is being restarted, who was just known stays at the page; the API itself still looks at every call.
 _BLIND_S = 60.0
 _MOST_LOGINS = 10_000
@@ -31,60 +34,103 @@ def login_of(headers: Mapping[str, str]) -> str | None:
     return found if found and _LOGIN.fullmatch(found) else None
 
 
+def bearer(login: str) -> dict[str, str]:
+    """Return the header that speaks for whoever has this login."""
+    return {"Authorization": f"Bearer {login}"}
+
+
 def cookie(login: str, *, secure: bool) -> str:
     """Return a Set-Cookie header that has the browser bring a login; an empty one makes it forget."""
     name, more = (SECURE, "; Secure") if secure else (PLAIN, "")
     return f"{name}={login}; Path=/; HttpOnly; SameSite=Strict; Max-Age={_LASTS_S if login else 0}{more}"
 
 
+def flow_cookie(flow: str, *, secure: bool) -> str:
+    """Return a Set-Cookie header for the time at a provider of single sign-on; it comes along on the way back."""
+    name, more = (SECURE, "; Secure") if secure else (PLAIN, "")
+    return f"{name}-flow={flow}; Path=/; HttpOnly; SameSite=Lax; Max-Age={_FLOW_S if flow else 0}{more}"
+
+
+def flow_of(headers: Mapping[str, str]) -> tuple[str, bool]:
+    """Return what a browser kept while it was at a provider, and whether over TLS."""
+    cookies = cookie_parser(headers.get("cookie", ""))
+    kept = cookies.get(f"{SECURE}-flow")
+    return (kept, True) if kept else (cookies.get(f"{PLAIN}-flow", ""), False)
+
+
 class Logins:
-    """What the API says of logins, remembered for a moment."""
+    """Who a browser is, and what the API says of that, remembered for a moment."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._mode: tuple[float, str] | None = None
-        self._known: OrderedDict[str, float] = OrderedDict()
-        self._asking: dict[str, asyncio.Task[bool]] = {}
+        self._ways: tuple[float, dict[str, Any]] | None = None
+        self._known: OrderedDict[_Key, float] = OrderedDict()
+        self._asking: dict[_Key, asyncio.Task[bool]] = {}
 
     async def are_needed(self) -> bool:
         """Tell whether people log in here. Raises ApiError."""
-        now = time.monotonic()
-        if self._mode is None or now - self._mode[0] > _MODE_FRESH_S:
-            self._mode = now, str((await self._api.ways_in())["mode"])
-        return self._mode[1] != "one"
+        return str((await self._now())["mode"]) != "one"
 
-    async def count(self, login: str) -> bool:
-        """Tell whether a login still counts.
+    async def sso(self) -> bool:
+        """Tell whether there is a provider of single sign-on. Raises ApiError."""
+        return bool((await self._now()).get("sso"))
+
+    def who(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return what speaks for a browser: what a proxy says of it, else its login; nothing for nobody.
+
+        It is passed on to the API, which alone decides whom it stands for.
+        """
+        names = self._ways[1].get("proxy_headers") or [] if self._ways else []
+        told = {name: headers[name] for name in names if name in headers}
+        if told:
+            return told
+        login = login_of(headers)
+        return bearer(login) if login else {}
+
+    def api_for(self, headers: Mapping[str, str]) -> Api:
+        """Return the API as whoever a browser is."""
+        return self._api.of(self.who(headers))
+
+    async def count(self, who: Mapping[str, str]) -> bool:
+        """Tell whether what speaks for a browser still counts.
 
         Raises:
-            ApiError: nobody can tell now.
+            ApiError: nobody can tell now, or it counts, and is of somebody who may not come in here.
 
         """
-        if time.monotonic() - self._known.get(login, float("-inf")) < FRESH_S:
+        key = tuple(sorted(who.items()))
+        if time.monotonic() - self._known.get(key, float("-inf")) < FRESH_S:
             return True
-        asking = self._asking.get(login)
+        asking = self._asking.get(key)
         if asking is None:
-            asking = self._asking[login] = asyncio.create_task(self._ask(login))
-            asking.add_done_callback(lambda _: self._asking.pop(login, None))
+            asking = self._asking[key] = asyncio.create_task(self._ask(key))
+            asking.add_done_callback(lambda _: self._asking.pop(key, None))
         return await asyncio.shield(asking)
 
-    def forget(self, login: str) -> None:
+    def forget(self, who: Mapping[str, str]) -> None:
         """Ask again at the next look."""
-        self._known.pop(login, None)
+        self._known.pop(tuple(sorted(who.items())), None)
 
-    async def _ask(self, login: str) -> bool:
+    async def _now(self) -> dict[str, Any]:
+        now = time.monotonic()
+        if self._ways is None or now - self._ways[0] > _WAYS_FRESH_S:
+            self._ways = now, await self._api.ways_in()
+        return self._ways[1]
+
+    async def _ask(self, key: _Key) -> bool:
         asked_at = time.monotonic()
         try:
-            await self._api.of(login).me()
+            await self._api.of(dict(key)).me()
         except ApiError as error:
+            if 400 <= error.status < 500:
+                self._known.pop(key, None)
             if error.status == 401:
-                self.forget(login)
                 return False
-            if asked_at - self._known.get(login, float("-inf")) < _BLIND_S:
+            if asked_at - self._known.get(key, float("-inf")) < _BLIND_S:
                 return True
             raise
-        self._known.pop(login, None)
-        self._known[login] = asked_at
+        self._known.pop(key, None)
+        self._known[key] = asked_at
         while len(self._known) > _MOST_LOGINS:
             self._known.popitem(last=False)
         return True

@@ -54,9 +54,10 @@ def person(who: Person) -> str:
     """Return who is logged in, with the way out; nothing where there are no logins."""
     if who["mode"] == "one":
         return ""
+    way_out = f"<button>{escape(words.LOG_OUT)}</button>" if who["can_log_out"] else ""
     return (
         f'<form class="gb-person" method="post" action="/logout"><span title="{escape(who["role"])}">'
-        f"{escape(who['name'])}</span><button>{escape(words.LOG_OUT)}</button></form>"
+        f"{escape(who['name'])}</span>{way_out}</form>"
     )
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from orchestrator.api.problems import NO_SANDBOX
-from orchestrator.api.services import Me, Wired
+from orchestrator.api.services import Asking, Wired
 from orchestrator.api.shapes import MeShape, ModelShape, ProfileShape
 from orchestrator.errors import SandboxUnavailable
 from orchestrator.people.service import LOCAL
@@ -50,10 +50,14 @@ async def profiles(services: Wired) -> Any:
 
 
 @router.get("/v1/me", response_model=MeShape)
-async def me(services: Wired, person: Me) -> Any:
+async def me(services: Wired, caller: Asking) -> Any:
     """Tell who asks."""
+    person = caller.person
     mode = services.settings.config.people.mode
-    return JSONResponse({"id": person.id, "name": person.name, "role": person.role, "mode": mode})
+    return JSONResponse(
+        {"id": person.id, "name": person.name, "role": person.role, "mode": mode}
+        | {"can_log_out": caller.secret_id is not None}
+    )
 
 
 def _fields(value: object, shape: type[ModelShape]) -> dict[str, Any]:

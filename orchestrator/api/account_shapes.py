@@ -51,10 +51,29 @@ class AccountChange(Body):
     password: NewPassword | None = None
 
 
+class SsoAnswer(Body):
+    """Body of `POST /v1/login/sso/finish`: what the provider sent the browser back with, and the flow that it kept."""
+
+    flow: Annotated[str, Field(max_length=4000)]
+    state: Annotated[str, Field(max_length=200)]
+    code: Annotated[str, Field(max_length=4000)]
+    iss: Annotated[str, Field(max_length=500)] | None = None
+
+
+class SsoBegun(BaseModel):
+    """Where to send the browser, and what it must keep; `redirect_uri` is where it will come back."""
+
+    url: str
+    flow: str
+    redirect_uri: str
+
+
 class WaysIn(BaseModel):
-    """How people come in."""
+    """How people come in; `proxy_headers` are passed on by a page behind a proxy that logs people in."""
 
     mode: Literal["one", "team"]
+    sso: bool
+    proxy_headers: list[str]
 
 
 class PersonShape(BaseModel):

@@ -14,6 +14,8 @@ from orchestrator.api.account_shapes import (
     NewAccount,
     NewToken,
     NewTokenShape,
+    SsoAnswer,
+    SsoBegun,
     TokenShape,
     WaysIn,
     account_shape,
@@ -21,7 +23,11 @@ from orchestrator.api.account_shapes import (
     token_shape,
 )
 from orchestrator.api.addresses import asked_from
+from orchestrator.api.problems import NO_PROVIDER
 from orchestrator.api.services import STAYS, Admin, Asking, Me, Services, Team, Wired
+from orchestrator.config_people import OpenIdConnect
+from orchestrator.errors import Conflict
+from orchestrator.people.oidc import SingleSignOn
 from orchestrator.people.service import Person
 from orchestrator.store.audit import AuditEntry
 
@@ -32,7 +38,9 @@ _SECRET = {"Cache-Control": "no-store"}
 @router.get("/login", response_model=WaysIn)
 async def ways_in(services: Wired) -> Any:
     """Tell how people come in; anybody may ask."""
-    return JSONResponse({"mode": services.settings.config.people.mode})
+    people = services.settings.config.people
+    headers = [] if people.proxy is None else [people.proxy.user_header, people.proxy.secret_header]
+    return JSONResponse({"mode": people.mode, "sso": people.oidc is not None, "proxy_headers": headers})
 
 
 @router.post("/login", response_model=LoginShape)
@@ -41,6 +49,25 @@ async def log_in(services: Wired, people: Team, request: Request, body: Login) -
     browser = request.headers.get("user-agent", "")
     person, token = await people.sign_in(body.name, body.password, _address(services, request), browser)
     _note(services, person, "login", person.name)
+    return JSONResponse({"token": token, "person": person_shape(person)}, headers=_SECRET)
+
+
+@router.post("/login/sso", response_model=SsoBegun, responses=NO_PROVIDER)
+async def begin_sso(services: Wired, _: Team) -> Any:
+    """Begin a single sign-on; anybody may."""
+    config, sso = _sso(services)
+    begun = await sso.begin()
+    return JSONResponse({"url": begun.url, "flow": begun.flow, "redirect_uri": config.redirect_uri}, headers=_SECRET)
+
+
+@router.post("/login/sso/finish", response_model=LoginShape, responses=NO_PROVIDER)
+async def finish_sso(services: Wired, people: Team, request: Request, body: SsoAnswer) -> Any:
+    """Finish a single sign-on; the answer's token stands for whom the provider vouches for."""
+    config, sso = _sso(services)
+    vouched = await sso.finish(body.flow, body.state, body.code, body.iss)
+    person = await services.elsewhere.person(vouched, new_people=config.new_people)
+    token = await people.log_in(person, request.headers.get("user-agent", ""))
+    _note(services, person, "login", person.name, "single sign-on")
     return JSONResponse({"token": token, "person": person_shape(person)}, headers=_SECRET)
 
 
@@ -113,6 +140,13 @@ async def change_account(services: Wired, people: Team, admin: Admin, name: str,
         await people.set_password(user.name, body.password)
         _note(services, admin, "user_password", user.name)
     return JSONResponse(account_shape(await people.named(user.name)))
+
+
+def _sso(services: Services) -> tuple[OpenIdConnect, SingleSignOn]:
+    config = services.settings.config.people.oidc
+    if config is None or services.sso is None:
+        raise Conflict("Single sign-on is not set up here: see people.oidc of the config.", code="no_sso")
+    return config, services.sso
 
 
 def _address(services: Services, request: Request) -> str:

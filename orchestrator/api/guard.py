@@ -19,7 +19,7 @@ from orchestrator.errors import Forbidden, GloveboxError, Unauthorized
 from orchestrator.people.service import Caller
 from orchestrator.store.audit import ANONYMOUS
 
-_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/v1/login"})
+_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/v1/login", "/v1/login/sso", "/v1/login/sso/finish"})
 _OWN_SITE = frozenset({"same-origin", "none"})
 # Whatever an answer holds: no browser makes a page of it, frames it or hands it to another site's page (W6, W9).
 SECURITY_HEADERS = {

@@ -11,6 +11,8 @@ from orchestrator.chat.models import Models
 from orchestrator.chat.service import Chat
 from orchestrator.config import Settings
 from orchestrator.errors import Conflict, Forbidden, SessionNotFound
+from orchestrator.people.elsewhere import Elsewhere
+from orchestrator.people.oidc import SingleSignOn
 from orchestrator.people.presence import Presence
 from orchestrator.people.service import Caller, People, Person
 from orchestrator.sessions.service import Sessions
@@ -39,6 +41,8 @@ class Services:
     people: People
     shares: ShareStore
     presence: Presence
+    elsewhere: Elsewhere
+    sso: SingleSignOn | None
 
 
 def _services(request: Request) -> Services:

@@ -120,12 +120,13 @@ class ProfileShape(BaseModel):
 
 
 class MeShape(BaseModel):
-    """Who asks; `mode` is `one` where there are no accounts."""
+    """Who asks; `mode` is `one` where there are no accounts. A proxy that logs people in logs them out, too."""
 
     id: str
     name: str
     role: Role
     mode: Literal["one", "team"]
+    can_log_out: bool
 
 
 def session_shape(

@@ -23,7 +23,7 @@ _Command = Callable[[People, argparse.Namespace], Coroutine[None, None, None]]
 
 async def add(people: People, wanted: argparse.Namespace) -> None:
     """Add a person."""
-    chosen, told = (None, None) if wanted.no_password else _password(wanted)
+    chosen, told = (None, None) if wanted.sso else _password(wanted)
     person = await people.add(wanted.name, "admin" if wanted.admin else "member", chosen)
     print(f"{person.name} is {'an admin' if person.role == 'admin' else 'a member'} now.")
     _tell(told)
@@ -64,6 +64,12 @@ async def password(people: People, wanted: argparse.Namespace) -> None:
     _tell(told)
 
 
+async def sso(people: People, wanted: argparse.Namespace) -> None:
+    """Take a person's password away, so that single sign-on may speak for them."""
+    user = await people.remove_password(wanted.name)
+    print(f"{user.name} has no password any more, and comes in by single sign-on or tokens.")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return what reads the command line."""
     whole = argparse.ArgumentParser(prog="./glovebox user", description="People of a team and their accounts.")
@@ -80,12 +86,13 @@ def parser() -> argparse.ArgumentParser:
 
     adding = command("add", add, "add a person, and tell their password once", piped)
     adding.add_argument("--admin", action="store_true", help="an admin, who manages the others")
-    adding.add_argument("--no-password", action="store_true", help="who comes in by single sign-on or by tokens only")
+    adding.add_argument("--sso", action="store_true", help="without a password: by single sign-on")
     command("list", show, "list everybody")
     command("token", token, "make an API token, and tell it once").add_argument("label", nargs="?", default="by hand")
     command("disable", disable, "shut a person out at once")
     command("enable", enable, "let a person in again")
     command("password", password, "give another password, and end all logins", piped)
+    command("sso", sso, "take the password away: single sign-on speaks for them from now on")
     return whole
 
 

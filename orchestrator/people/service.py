@@ -83,6 +83,11 @@ class People:
         await self._store.add(LOCAL.id, "admin", "admin", password_hash)
         return made_up
 
+    async def is_password(self, user_id: str, password: str) -> bool:
+        """Tell whether this is somebody's password; for what the server itself wants to know."""
+        user = await self._store.with_id(user_id)
+        return await self._off_the_loop(verify, None if user is None else user.password_hash, password)
+
     async def everybody(self) -> list[UserRecord]:
         """Return everybody, by name."""
         return await self._store.everybody()
@@ -117,6 +122,20 @@ class People:
         self._by_name.forget(known_as)
         self._by_address.taken_back(address)
         return _person(user), secret.told()
+
+    async def log_in(self, person: Person, browser: str) -> str:
+        """Return the secret of a new login of somebody whom another has let in.
+
+        Raises:
+            Unauthorized: they were shut out just now.
+
+        """
+        secret = new_secret(LOGIN)
+        user = await self._store.with_id(person.id)
+        expires = datetime.now(UTC) + _LOGIN_LASTS
+        if user is None or not await self._store.add_login(secret.id, user, browser[:100], secret.kept(), expires):
+            raise Unauthorized(_NO_LONGER)
+        return secret.told()
 
     async def identify(self, presented: str) -> Caller:
         """Return whom a token or a login stands for.
@@ -178,6 +197,18 @@ class People:
         await self._store.set_password(user.id, await self._off_the_loop(hashed, password))
         self._by_name.forget(user.name)
         self.changed.set()
+
+    async def remove_password(self, name: str) -> UserRecord:
+        """Have somebody come in by single sign-on or tokens only from now on; return them as they were.
+
+        Raises:
+            NotFound: there is nobody of that name.
+
+        """
+        user = await self.named(name)
+        await self._store.set_password(user.id, None)
+        self.changed.set()
+        return user
 
     async def set_disabled(self, name: str, *, disabled: bool) -> UserRecord:
         """Shut somebody out, or let them in again; return them as they were.

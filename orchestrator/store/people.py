@@ -23,9 +23,18 @@ _SET_PASSWORD = users.update().where(users.c.id == bindparam("key")).values(pass
 _SET_DISABLED = users.update().where(users.c.id == bindparam("key")).values(disabled_at=bindparam("when"))
 _SET_ROLE = users.update().where(users.c.id == bindparam("key")).values(role=bindparam("new_role"))
 _UNCHANGED = select(users.c.id).where(
-    users.c.id == bindparam("key"), users.c.password_hash == bindparam("old_hash"), users.c.disabled_at.is_(None)
+    users.c.id == bindparam("key"),
+    users.c.password_hash.is_not_distinct_from(bindparam("old_hash")),
+    users.c.disabled_at.is_(None),
 )
 _BY_ID = select(users).where(users.c.id == bindparam("key"))
+_BY_SUBJECT = select(users).where(users.c.subject == bindparam("of_subject"))
+# Whoever has a password here is nobody whom a provider of single sign-on may speak for.
+_BIND = (
+    users.update()
+    .where(users.c.id == bindparam("key"), users.c.subject.is_(None), users.c.password_hash.is_(None))
+    .values(subject=bindparam("new_subject"))
+)
 _ADD_SECRET = user_secrets.insert()
 _USED = user_secrets.update().where(user_secrets.c.id == bindparam("key")).values(used_at=bindparam("when"))
 _WHOSE = (
@@ -127,6 +136,17 @@ class PeopleStore:
         )
         return None if row is None else _user(row)
 
+    async def with_subject(self, subject: str) -> UserRecord | None:
+        """Return whom a provider of single sign-on knows as this subject."""
+        keys = {"of_subject": subject}
+        row = await self._database.transact(lambda connection: connection.execute(_BY_SUBJECT, keys).one_or_none())
+        return None if row is None else _user(row)
+
+    async def bind(self, user_id: str, subject: str) -> bool:
+        """Let an account be this subject's from now on; False where it has a password, or is another's."""
+        keys = {"key": user_id, "new_subject": subject}
+        return await self._database.transact(lambda connection: connection.execute(_BIND, keys).rowcount) == 1
+
     async def with_id(self, user_id: str) -> UserRecord | None:
         """Return who has this id."""
         row = await self._database.transact(
@@ -142,8 +162,8 @@ class PeopleStore:
         """Return how many there are."""
         return int(await self._database.transact(lambda connection: connection.execute(_COUNT).scalar_one()))
 
-    async def set_password(self, user_id: str, password_hash: str) -> None:
-        """Give a person another password, and end all logins that the old one opened."""
+    async def set_password(self, user_id: str, password_hash: str | None) -> None:
+        """Give a person another password, or none, and end all logins that the old one opened."""
 
         def work(connection: Connection) -> None:
             connection.execute(_SET_PASSWORD, {"key": user_id, "new_hash": password_hash})

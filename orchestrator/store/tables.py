@@ -101,6 +101,8 @@ users = Table(
     Column("password_hash", String(200)),
     Column("created_at", DateTime, nullable=False),
     Column("disabled_at", DateTime),
+    # Issuer and subject, of who comes in by OpenID Connect: names can change there, and be given to somebody else.
+    Column("subject", String(500), unique=True, index=True),
 )
 
 # API tokens and logins of browsers, told apart by `kind`; what is kept proves a secret and is none.

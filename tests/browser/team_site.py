@@ -12,8 +12,9 @@ from typing import Any
 import httpx2
 
 from tests.engine import ROOT
+from tests.issuer import CLIENT, CLIENT_SECRET, Issuer
 from tests.stack import Stack, free_port, stopping_stack, wait_for
-from tests.team import Team
+from tests.team import PASSWORD, Team
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,23 @@ class TeamSite:
 
 
 @contextlib.contextmanager
-def running_team_site(folder: Path, names: list[str], **how: Any) -> Iterator[TeamSite]:
-    """Run a team's stack and its page."""
+def running_team_site(folder: Path, names: list[str], issuer: Issuer) -> Iterator[TeamSite]:
+    """Run a team's stack and its page, with a provider of single sign-on."""
     port = free_port()
-    with stopping_stack(Stack(folder, **how)) as stack, stack.client() as client:
+    oidc: dict[str, Any] = {"issuer": issuer.url, "client_id": CLIENT, "client_secret_env": "OIDC_SECRET"}
+    oidc |= {"new_people": True, "allowed_domains": ["example.com"]}
+    # Another site than the provider's, as it would be: that is what cookies go by.
+    oidc["redirect_uri"] = f"http://localhost:{port}/login/callback"
+    config = {"people": {"mode": "team", "oidc": oidc}}
+    secrets = {"OIDC_SECRET": CLIENT_SECRET, "GLOVEBOX_ADMIN_PASSWORD": PASSWORD}
+    with stopping_stack(Stack(folder, config, secrets)) as stack, stack.client() as client:
         environ = dict(os.environ) | {"GLOVEBOX_API": stack.url, "GLOVEBOX_UI_PORT": str(port), "TMPDIR": str(folder)}
         for name in ("GLOVEBOX_TOKEN", "GLOVEBOX_BIND", "GLOVEBOX_UI_HOST", "GLOVEBOX_UI_HOSTS"):
             environ.pop(name, None)
         with (folder / "ui.log").open("ab") as log:
             page = subprocess.Popen([sys.executable, "-m", "ui"], cwd=ROOT, env=environ, stdout=log, stderr=log)
         try:
-            url = f"http://127.0.0.1:{port}"
+            url = f"http://localhost:{port}"
             wait_for(lambda: _answers(url), "the page")
             yield TeamSite(url, stack, Team(client, names))
         finally:

@@ -7,14 +7,21 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import picture, session_of
 from tests.browser.team_site import TeamSite, running_team_site
-from tests.team import PASSWORD, TEAM
+from tests.issuer import Issuer, running_issuer
+from tests.team import PASSWORD
 
 SLOW = 60_000
 
 
 @pytest.fixture(scope="module")
-def team_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamSite]:
-    with running_team_site(tmp_path_factory.mktemp("team"), ["ann", "bob"], **TEAM) as site:
+def issuer() -> Iterator[Issuer]:
+    with running_issuer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def team_site(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[TeamSite]:
+    with running_team_site(tmp_path_factory.mktemp("team"), ["ann", "bob"], issuer) as site:
         yield site
 
 
@@ -97,3 +104,35 @@ def test_who_is_shut_out_is_led_to_the_login_page_by_the_next_click(team_site: T
     expect(page.locator("[role=alert]")).to_contain_text("登录已失效", timeout=SLOW)
     fill_in(page, "bob")
     expect(page.locator("#person")).to_contain_text("bob", timeout=SLOW)
+
+
+def test_a_person_signs_on_at_a_provider_and_is_here_at_once(
+    team_site: TeamSite, anns: BrowserContext, issuer: Issuer
+) -> None:
+    issuer.claims = {"sub": "1", "email": "zoe@example.com", "email_verified": True}
+    page = anns.new_page()
+    page.goto(f"{team_site.page}/login")
+    page.locator("a", has_text="single sign-on").click()
+    expect(page.locator("#person")).to_contain_text("zoe@example.com", timeout=SLOW)
+    assert page.url == f"{team_site.page}/"
+    assert {(kept["name"], kept["sameSite"]) for kept in anns.cookies()} == {("glovebox", "Strict")}
+
+
+def test_what_a_colleague_shares_can_be_read_and_not_changed(
+    team_site: TeamSite, anns: BrowserContext, bobs: BrowserContext
+) -> None:
+    ann = log_in(team_site, anns, "ann")
+    expect(ann.locator("#person")).to_contain_text("ann", timeout=SLOW)
+    ask(ann, "something to share")
+    expect(ann.locator("#sessions")).to_contain_text("something to share", timeout=SLOW)
+    session = session_of(ann)
+    team_site.team.send("PUT", f"/v1/sessions/{session}/shares/bob", team_site.team.token("ann"))
+    bob = log_in(team_site, bobs, "bob")
+    row = bob.locator("#sessions li", has_text="something to share")
+    expect(row).to_contain_text("by ann", timeout=SLOW)
+    expect(row.locator("button")).to_have_count(0)
+    row.locator("a").click()
+    expect(bob.locator("#conversation")).to_contain_text("something to share", timeout=SLOW)
+    ask(bob, "may I?")
+    expect(bob.locator("#notice")).to_contain_text("ann shares this session with you to be read", timeout=SLOW)
+    picture(bob, "shared")

@@ -147,7 +147,8 @@ def test_a_token_is_asked_for_on_every_route_once_it_is_set(tmp_path: Path) -> N
                 assert answer.headers["www-authenticate"] == "Bearer"
                 assert anonymous.get(path, headers={"Authorization": f"Bearer {token}x"}).status_code == 401
         with stack.client(headers={"Authorization": f"Bearer {token}"}) as known:
-            assert known.get("/v1/me").json() == {"id": "local", "name": "local", "role": "admin", "mode": "one"}
+            me = {"id": "local", "name": "local", "role": "admin", "mode": "one", "can_log_out": False}
+            assert known.get("/v1/me").json() == me
     finally:
         stack.stop()
 

@@ -76,6 +76,11 @@ def test_too_many_tries_are_told_how_long_to_wait(team: Team, asking: httpx2.Cli
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 300
 
 
+def test_a_body_that_is_too_large_is_refused_whatever_the_method(team: Team, asking: httpx2.Client) -> None:
+    answer = asking.put("/v1/me/password", content=b" " * 9_000_000, headers=bearer(team.token("ann")))
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
 Ending = Callable[[Stack, Team, str], None]
 ENDINGS: dict[str, Ending] = {
     "logging out": lambda stack, team, login: team.send("POST", "/v1/logout", login),
@@ -128,7 +133,7 @@ def test_what_somebody_is_watching_ends_with_their_login(stack: Stack, team: Tea
     team.send("PATCH", "/v1/users/ann", team.token("admin"), {"disabled": False})
     with stack.client(headers=bearer(team.log_in("ann"))) as again:
         for path in (session.path, other.path):
-            assert again.get(path).json()["state"] == "busy", "the cell goes on"
+            assert again.get(path).json()["state"] in ("starting", "busy"), "the cell goes on"
             assert again.delete(path).status_code == 204
 
 

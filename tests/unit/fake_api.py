@@ -51,7 +51,7 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
 
     @app.get("/v1/me")
     async def me() -> JSON:
-        return {"id": "local", "name": "local", "role": "admin", "mode": "one"}
+        return {"id": "local", "name": "local", "role": "admin", "mode": "one", "can_log_out": False}
 
     @app.get("/v1/models")
     async def models() -> list[JSON]:

@@ -219,6 +219,29 @@ def test_a_team_has_no_token_that_is_everybodys(tmp_path: Path) -> None:
     assert "GLOVEBOX_TOKEN" in refusal and "Remove it" in refusal and TOKEN not in refusal
 
 
+@pytest.mark.parametrize("secret", [None, "", "short"])
+def test_a_proxy_has_a_secret_or_glovebox_does_not_start(tmp_path: Path, secret: str | None) -> None:
+    named = {"GLOVEBOX_CONFIG": team(tmp_path, proxy={"secret_env": "PROXY_SECRET"})}
+    refusal = refused_settings(**named, **({} if secret is None else {"PROXY_SECRET": secret}))
+    assert "PROXY_SECRET has fewer than 16 characters, or is not set" in refusal
+    assert Settings.load(named | {"PROXY_SECRET": TOKEN}).proxy_secret == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("people", "told"),
+    [
+        ({"proxy": {"secret_env": "PROXY_SECRET"}}, "set mode to 'team'"),
+        ({"mode": "team", "proxy": {}}, "people.proxy.secret_env: Field required"),
+        ({"mode": "team", "proxy": {"secret_env": "X", "user_header": "Cookie"}}, "two headers that mean nothing else"),
+        ({"mode": "team", "proxy": {"secret_env": "X", "secret_header": "X-Forwarded-User"}}, "two headers"),
+        ({"mode": "team", "oidc": {"issuer": "https://x"}}, "people.oidc.client_id: Field required"),
+        ({"mode": "team", "oidc": {"client": "x"}}, "allowed: admin_group, allowed_domains"),
+    ],
+)
+def test_single_sign_on_that_makes_no_sense_ends_the_start(tmp_path: Path, people: Any, told: str) -> None:
+    assert told in refusal_of(tmp_path, {"people": people})
+
+
 @pytest.mark.parametrize("mode", ["", "Team", "none", None, True, ["team"]])
 def test_a_mode_that_is_none_ends_the_start(tmp_path: Path, mode: Any) -> None:
     assert "people.mode: Input should be 'one' or 'team'" in refusal_of(tmp_path, {"people": {"mode": mode}})

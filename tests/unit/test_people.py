@@ -10,6 +10,7 @@ import pytest
 from orchestrator.errors import BadRequest, Conflict, NotFound, TooManyRequests, Unauthorized
 from orchestrator.limits import PASSWORD_LONGEST
 from orchestrator.people.attempts import FORGOTTEN_AFTER_S, Attempts
+from orchestrator.people.first_admin import make_first_admin
 from orchestrator.people.passwords import hashed, verify
 from orchestrator.people.secrets import new_secret, parse_secret
 from orchestrator.people.service import TRIES_BY_ADDRESS, TRIES_BY_NAME, People, Person
@@ -245,3 +246,15 @@ def test_pauses_grow_end_and_are_forgotten() -> None:
     for number in range(20_000):
         attempts.failed(f"{number}", 0)
     assert attempts.wait_s("a", 11 + FORGOTTEN_AFTER_S) == 0
+
+
+async def test_the_file_with_the_first_admins_password_goes_when_it_opens_nothing(
+    people: People, tmp_path: Path
+) -> None:
+    await make_first_admin(people, None, tmp_path)
+    file = tmp_path / "first-admin-password"
+    await make_first_admin(people, None, tmp_path)
+    await people.sign_in("admin", file.read_text().strip(), "::1", "")
+    await people.set_password("admin", PASSWORD)
+    await make_first_admin(people, None, tmp_path)
+    assert not file.exists()

@@ -14,6 +14,7 @@ from ui.api_client import Api, ApiError
 from ui.doors import attachment, doors
 from ui.frames import policy, scripts
 from ui.guards import Guards, allowed_host, from_here
+from ui.logins import Logins
 from ui.settings import OWN_HOSTS
 from ui.shelf import Shelf
 
@@ -32,7 +33,7 @@ def shelf(tmp_path: Path) -> Shelf:
 @pytest.fixture
 async def browser(api: Api, shelf: Shelf) -> AsyncIterator[httpx2.AsyncClient]:
     app = FastAPI()
-    app.include_router(doors(api, shelf))
+    app.include_router(doors(Logins(api), shelf))
     transport = httpx2.ASGITransport(Guards(app, OWN_HOSTS))
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:7860") as client:
         yield client

@@ -15,11 +15,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from ui import words
 from ui.api_client import Api
 from ui.guards import Guards
-from ui.login_page import document, language, login_doors
+from ui.login_doors import LoginDoors
+from ui.login_page import document, language
 from ui.logins import PLAIN, SECURE, Logins, cookie, login_of
 from ui.settings import OWN_HOSTS
 
 LOGIN = f"gbl_{'0' * 16}_{'a' * 43}"
+REDIRECT = "https://glovebox.example/login/callback"
 OTHER = f"gbl_{'1' * 16}_{'b' * 43}"
 
 
@@ -31,8 +33,10 @@ class People:
     logins: set[str] = field(default_factory=lambda: {LOGIN})
     told: dict[str, str] = field(default_factory=dict)
     down: bool = False
+    sso: bool = False
+    proxy_headers: list[str] = field(default_factory=list)
 
-    def app(self) -> FastAPI:
+    def app(self) -> FastAPI:  # noqa: C901 - one short handler for each call
         app = FastAPI()
 
         @app.middleware("http")
@@ -42,7 +46,18 @@ class People:
 
         @app.get("/v1/login")
         async def ways() -> Any:
-            return {"mode": self.mode}
+            return {"mode": self.mode, "sso": self.sso, "proxy_headers": self.proxy_headers}
+
+        @app.post("/v1/login/sso")
+        async def begin() -> Any:
+            return {"url": "https://provider.example/authorize?state=s", "flow": "sealed", "redirect_uri": REDIRECT}
+
+        @app.post("/v1/login/sso/finish")
+        async def finish(body: dict[str, str]) -> Any:
+            self.told = body
+            if body["flow"] != "sealed":
+                return JSONResponse({"code": "login_unknown", "detail": "too late"}, 401)
+            return {"token": LOGIN, "person": {}}
 
         @app.post("/v1/login")
         async def log_in(body: dict[str, str], request: Request) -> Any:
@@ -58,6 +73,10 @@ class People:
         @app.get("/v1/me")
         async def me(request: Request) -> Any:
             known = request.headers.get("authorization", "").removeprefix("Bearer ") in self.logins
+            if "x-proxy-secret" in request.headers:
+                known = request.headers["x-proxy-secret"] == "right"
+                if request.headers["x-user"] == "stranger":
+                    return JSONResponse({"code": "no_account", "detail": "You have no account."}, 403)
             return {"name": "ann"} if known else JSONResponse({"code": "unauthorized", "detail": "no"}, 401)
 
         return app
@@ -74,7 +93,7 @@ async def browser(people: People) -> AsyncIterator[httpx2.AsyncClient]:
     async with Api("http://api", None, httpx2.ASGITransport(people.app())) as api:
         logins = Logins(api)
         page = FastAPI()
-        page.include_router(login_doors(api, logins))
+        page.include_router(LoginDoors(api, logins).router())
 
         @page.api_route("/{path:path}", methods=["GET", "POST"])
         async def inside(request: Request) -> Response:
@@ -253,3 +272,50 @@ async def test_what_lasts_ends_with_the_login(people: People, begun: bool) -> No
         assert (answer.status_code, answer.content) == (200, b"one")
     else:
         assert (answer.status_code, json.loads(answer.content)["detail"]) == (401, words.LOGIN_ENDED)
+
+
+async def test_single_sign_on_is_offered_where_there_is_one(browser: httpx2.AsyncClient, people: People) -> None:
+    assert "/login/sso" not in (await browser.get("/login")).text
+    people.sso = True
+    async with Api("http://api", None, httpx2.ASGITransport(people.app())) as api:
+        page = FastAPI()
+        page.include_router(LoginDoors(api, Logins(api)).router())
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(page), base_url="http://localhost") as client:
+            assert "/login/sso" in (await client.get("/login")).text
+
+
+async def test_single_sign_on_goes_there_and_back_in_one_browser(browser: httpx2.AsyncClient, people: People) -> None:
+    there = await browser.get("/login/sso")
+    assert (there.status_code, there.headers["location"]) == (303, "https://provider.example/authorize?state=s")
+    name, *rest = there.headers["set-cookie"].split("; ")
+    assert name == "__Host-glovebox-flow=sealed"
+    assert set(rest) == {"Path=/", "HttpOnly", "SameSite=Lax", "Secure", "Max-Age=600"}
+    coming = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    back = await browser.get("/login/callback?code=c&state=s&iss=i", headers=coming | {"cookie": name})
+    assert people.told == {"flow": "sealed", "code": "c", "state": "s", "iss": "i"}
+    assert back.status_code == 200 and "0;url=/" in back.text
+    kept, gone = back.headers.get_list("set-cookie")
+    assert kept.startswith(f"__Host-glovebox={LOGIN}; ") and "SameSite=Strict" in kept and "; Secure" in kept
+    assert gone.startswith("__Host-glovebox-flow=; ") and "Max-Age=0" in gone
+    other_browser = await browser.get("/login/callback?code=c&state=s", headers=coming)
+    assert other_browser.status_code == 401 and "set-cookie" not in other_browser.headers
+    assert words.LOGIN["en"]["login_unknown"] in other_browser.text
+    refused = await browser.get("/login/callback?error=access_denied&state=s", headers=coming)
+    assert refused.status_code == 401 and words.LOGIN["en"]["login_refused"] in refused.text
+
+
+async def test_what_a_proxy_says_is_passed_on_and_comes_before_a_login(
+    browser: httpx2.AsyncClient, people: People
+) -> None:
+    people.proxy_headers = ["X-User", "X-Proxy-Secret"]
+    told = {"x-user": "ann", "x-proxy-secret": "right"}
+    assert (await browser.get("/", headers=told)).status_code == 200
+    wrong = await browser.get("/", headers=told | {"x-proxy-secret": "wrong"} | bringing(LOGIN))
+    assert (wrong.status_code, wrong.headers["location"]) == (303, "/login?why=ended")
+    stranger = await browser.get("/", headers=told | {"x-user": "stranger"})
+    assert (stranger.status_code, stranger.json()["detail"]) == (403, "You have no account.")
+
+
+async def test_without_a_proxy_its_headers_say_nothing(browser: httpx2.AsyncClient) -> None:
+    told = {"x-user": "ann", "x-proxy-secret": "right"}
+    assert (await browser.get("/", headers=told)).status_code == 303

@@ -117,6 +117,6 @@ def test_a_session_of_somebody_else_says_whose_it_is_and_offers_no_change() -> N
 
 
 def test_who_is_logged_in_is_shown_with_the_way_out_and_a_single_person_has_none() -> None:
-    shown = person({"name": HOSTILE, "role": "member", "mode": "team"})
+    shown = person({"name": HOSTILE, "role": "member", "mode": "team", "can_log_out": True})
     assert "<img" not in shown and 'action="/logout"' in shown
-    assert person({"name": "local", "role": "admin", "mode": "one"}) == ""
+    assert person({"name": "local", "role": "admin", "mode": "one", "can_log_out": False}) == ""

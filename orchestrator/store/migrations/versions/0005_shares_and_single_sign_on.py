@@ -1,4 +1,4 @@
-"""Which sessions may be read by whom beside their owner."""
+"""Which sessions may be read by whom beside their owner; whom a provider of single sign-on knows an account by."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Make the table and the column."""
+    op.add_column("users", sa.Column("subject", sa.String(500)))
+    op.create_index("ix_users_subject", "users", ["subject"], unique=True)
     op.create_table(
         "session_shares",
         sa.Column("session_id", sa.String(32), nullable=False),
@@ -26,5 +28,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the table."""
+    """Drop the table and the column."""
     op.drop_table("session_shares")
+    op.drop_index("ix_users_subject", "users")
+    op.drop_column("users", "subject")
