@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
 from ui.api_client import Api, ApiError
@@ -75,19 +76,20 @@ class Logins:
         """Tell whether there is a provider of single sign-on. Raises ApiError."""
         return bool((await self._now()).get("sso"))
 
-    def who(self, headers: Mapping[str, str]) -> dict[str, str]:
+    def who(self, headers: Headers) -> dict[str, str]:
         """Return what speaks for a browser: what a proxy says of it, else its login; nothing for nobody.
 
         It is passed on to the API, which alone decides whom it stands for.
         """
         names = self._ways[1].get("proxy_headers") or [] if self._ways else []
-        told = {name: headers[name] for name in names if name in headers}
+        told = {name: headers.getlist(name) for name in names if name in headers}
         if told:
-            return told
+            # Of two, one is not the proxy's: nobody can tell which.
+            return {name: values[0] for name, values in told.items()} if max(map(len, told.values())) == 1 else {}
         login = login_of(headers)
         return bearer(login) if login else {}
 
-    def api_for(self, headers: Mapping[str, str]) -> Api:
+    def api_for(self, headers: Headers) -> Api:
         """Return the API as whoever a browser is."""
         return self._api.of(self.who(headers))
 
@@ -114,7 +116,11 @@ class Logins:
     async def _now(self) -> dict[str, Any]:
         now = time.monotonic()
         if self._ways is None or now - self._ways[0] > _WAYS_FRESH_S:
-            self._ways = now, await self._api.ways_in()
+            try:
+                self._ways = now, await self._api.ways_in()
+            except ApiError:
+                if self._ways is None or now - self._ways[0] > _BLIND_S:
+                    raise
         return self._ways[1]
 
     async def _ask(self, key: _Key) -> bool:

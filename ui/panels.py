@@ -65,6 +65,8 @@ def _session_row(session: Session, current: str, now: datetime) -> str:
     name = escape(session["name"] or words.UNNAMED)
     state = escape(words.SESSION_STATES.get(session["state"], session["state"]))
     by = words.SHARED_BY.format(name=session["shared_by"]) if session["shared_by"] else ""
+    age = age_words(session["last_active_at"], now)
+    about = f'<small class="{"gb-by" if by else "gb-age"}">{escape(by or age)}</small>'
     chosen = ' aria-current="page"' if session["id"] == current else ""
     return (
         f'<li class="gb-row" data-id="{escape(session["id"])}">'
@@ -72,7 +74,7 @@ def _session_row(session: Session, current: str, now: datetime) -> str:
         f' title="{name}: {state}">'
         f'<span class="gb-dot gb-{escape(session["state"])}" aria-label="{state}"></span>'
         f'<span class="gb-label">{name}</span>'
-        f'<small class="gb-age">{escape(by or age_words(session["last_active_at"], now))}</small></a>'
+        f"{about}</a>"
         f"{'' if by else _own_session_tools(name)}</li>"
     )
 

@@ -232,6 +232,7 @@ async def test_while_the_api_is_away_strangers_stay_out_and_who_was_known_stays_
     assert (await browser.get("/", headers=bringing(LOGIN))).status_code == 200
     people.down = True
     monkeypatch.setattr("ui.logins.FRESH_S", -1.0)
+    monkeypatch.setattr("ui.logins._WAYS_FRESH_S", -1.0)
     assert (await browser.get("/", headers=bringing(LOGIN))).status_code == 200
     assert (await browser.get("/", headers=bringing(OTHER))).status_code == 503
     assert (await browser.get("/")).status_code == 303
@@ -314,6 +315,12 @@ async def test_what_a_proxy_says_is_passed_on_and_comes_before_a_login(
     assert (wrong.status_code, wrong.headers["location"]) == (303, "/login?why=ended")
     stranger = await browser.get("/", headers=told | {"x-user": "stranger"})
     assert (stranger.status_code, stranger.json()["detail"]) == (403, "You have no account.")
+
+
+async def test_of_two_names_none_is_believed(browser: httpx2.AsyncClient, people: People) -> None:
+    people.proxy_headers = ["X-User", "X-Proxy-Secret"]
+    told = [("x-user", "eve"), ("x-user", "ann"), ("x-proxy-secret", "right"), ("cookie", f"{PLAIN}={LOGIN}")]
+    assert (await browser.get("/", headers=told)).headers["location"] == "/login"
 
 
 async def test_without_a_proxy_its_headers_say_nothing(browser: httpx2.AsyncClient) -> None:

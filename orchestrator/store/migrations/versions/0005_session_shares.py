@@ -1,4 +1,4 @@
-"""Which sessions may be read by whom beside their owner; whom a provider of single sign-on knows an account by."""
+"""Which sessions may be read by whom beside their owner."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,9 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table and the column."""
-    op.add_column("users", sa.Column("subject", sa.String(500)))
-    op.create_index("ix_users_subject", "users", ["subject"], unique=True)
+    """Make the table."""
     op.create_table(
         "session_shares",
         sa.Column("session_id", sa.String(32), nullable=False),
@@ -28,7 +26,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the table and the column."""
+    """Drop the table."""
     op.drop_table("session_shares")
-    op.drop_index("ix_users_subject", "users")
-    op.drop_column("users", "subject")
