@@ -13,6 +13,8 @@ from threading import RLock
 from types import ModuleType
 from typing import Any
 
+from glovebox_bundle import bundled
+
 LOADING = RLock()
 # TLS, which asyncio and a few others import in case; clients and managers of kernels, of which a kernel is none.
 WAIT = ("ssl", "asyncio.sslproto", "jupyter_client")
@@ -105,10 +107,13 @@ def import_the_kernel() -> None:
         "dateutil.tz": only("dateutil.tz", tzlocal=on_call("dateutil.tz", "tzlocal")),
         "packaging.version": only("packaging.version", Version=on_call("packaging.version", "Version")),
         "typing_extensions": only("typing_extensions", TypedDict=PlainDict),
+        "tornado.escape": only("tornado.escape", _unicode=on_call("tornado.escape", "_unicode")),  # of what it logs
+        "logging.config": only("logging.config", dictConfig=on_call("logging.config", "dictConfig")),
+        "ctypes": None,  # to notice that a parent has died
         "curses": None,  # colours on a terminal
         "debugpy": None,  # nobody asks for a debugger here, and it is a third of all imports
     }
-    with standing_in(others):
+    with bundled(), standing_in(others):
         connect = import_module("jupyter_client.connect")
         sys.modules["jupyter_client"].__dict__["write_connection_file"] = connect.write_connection_file
         for name in AT_ONCE:
