@@ -21,7 +21,7 @@ from glovebox_packages import is_offered
 SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
 FORWARDER = [sys.executable, "-I", "-S", "/opt/glovebox/egress_forwarder.py"]
 FORWARDER_PAUSE_S = 1.0
-SHUTDOWN_S = 1.0  # what the user's own clean-up may take at a restart; a kernel that is busy is killed after it
+SHUTDOWN_S = 1.0  # what the clean-up of the user's own code may take at a restart; a kernel that is busy is killed then
 RESTART_S = 20.0
 LAST_WORDS_S, LONGEST_LAST_WORDS_S = 0.03, 2.0
 STILLBORN = 5  # so many kernels in a row that never get ready: only a new container can help

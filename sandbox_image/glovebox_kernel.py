@@ -62,6 +62,9 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         """Take interrupts our way while a request is handled."""
         self.saved_sigint_handler = signal.signal(signal.SIGINT, interrupt_only_the_cell)
 
+    async def _progressively_terminate_all_children(self) -> None:
+        """Leave what cells have started to the keeper, which kills it; ipykernel would wait for it and never end."""
+
     async def do_execute(
         self,
         code: str,
@@ -155,6 +158,10 @@ class SandboxKernelApp(IPKernelApp):  # type: ignore[misc]
     """The application around the kernel, without some of its beginnings."""
 
     blocking_class = None  # a class of clients, imported for its own sake
+    log_level = logging.CRITICAL  # nobody reads it
+
+    def _configure_logging(self) -> None:
+        self.log.setLevel(self.log_level)
 
     def parse_command_line(self, argv: list[str] | None = None) -> None:
         """Parse nothing: all settings are known."""
@@ -186,7 +193,6 @@ def settings() -> Config:
     """Return the settings of every kernel in a sandbox."""
     config = Config()
     config.IPKernelApp.kernel_class = SandboxKernel
-    config.IPKernelApp.log_level = logging.CRITICAL  # nobody reads it
     config.Session.key = b""  # see glovebox_channels
     # There is nobody to search a history, and its database costs a file and a thread.
     config.HistoryManager.enabled = False

@@ -125,7 +125,7 @@ def test_files_in_memory_that_outlive_the_kernel_do_not_kill_the_next_one_for_ev
     session = make_session(profile="cramped")
     session.put("kept.txt", b"kept")
     assert session.run("for i in range(120): open(f'/tmp/{i}', 'wb').write(bytes(1 << 20))")["status"] == "ok"
-    needs = "x = bytearray(150 << 20); del x; print('fits')"
+    needs = "x = bytearray(190 << 20); del x; print('fits')"
     ends = [session.run(needs)["status"] for _ in range(3)]
     assert ends[0] == "out_of_memory", ends  # what lies in /tmp and this do not go together
     assert ends[2] == "ok", ends  # at the second time /tmp went, too

@@ -69,21 +69,29 @@ def test_a_gateway_that_claims_to_be_busy_for_ever_is_put_to_sleep(make_session:
     wait_for(lambda: not stack.containers(f"label=glovebox.session={session.id}"), "the sandbox to sleep")
 
 
+KEEPER = "os.getppid()"
+BRIDGE = (
+    "next(int(pid) for pid in os.listdir('/proc') if pid.isdigit() and int(pid) != os.getpid() and "
+    "open(f'/proc/{pid}/stat').read().rpartition(')')[2].split()[1] == str(os.getppid()))"
+)
+
+
+@pytest.mark.parametrize("who", [KEEPER, BRIDGE])
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])
-def test_a_gateway_that_dies_or_leaves_is_told_and_replaced(session: ApiSession, signal: str) -> None:
+def test_a_gateway_that_dies_or_leaves_is_told_and_replaced(session: ApiSession, signal: str, who: str) -> None:
     """S16: killed, or ended by itself as if all were well."""
-    lose_the_gateway(session, signal, "sandbox_lost")
+    lose_the_gateway(session, who, signal, "sandbox_lost")
 
 
 @pytest.mark.any_runtime
 def test_a_gateway_that_is_stopped_is_told_and_replaced(session: ApiSession) -> None:
     """S16: it is given all the time that a slow one may take, so this is run once."""
-    lose_the_gateway(session, "SIGSTOP", "timeout")
+    lose_the_gateway(session, BRIDGE, "SIGSTOP", "timeout")
 
 
-def lose_the_gateway(session: ApiSession, signal: str, status: str) -> None:
+def lose_the_gateway(session: ApiSession, who: str, signal: str, status: str) -> None:
     session.run("open('kept.txt', 'w').write('kept')")
-    cell = session.run(f"import os, signal, time\nos.kill(os.getppid(), signal.{signal})\ntime.sleep(60)", timeout_s=5)
+    cell = session.run(f"import os, signal, time\nos.kill({who}, signal.{signal})\ntime.sleep(60)", timeout_s=5)
     assert cell["status"] == status, cell
     assert "files are kept" in json.dumps(cell["outputs"])
     assert session.printed("print(open('kept.txt').read())") == "kept\n"
