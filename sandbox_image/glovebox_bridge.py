@@ -207,7 +207,7 @@ async def serve(token: str, kernel_id: str, sockets: str, door: Path, pipe: int)
     with os.fdopen(pipe, "rb") as source:
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), source)
         async with asyncio.TaskGroup() as group:
-            others = [group.create_task(bridge.listen(door))]
+            others: list[asyncio.Task[object]] = [group.create_task(bridge.listen(door))]
             if is_offered():
                 others.append(group.create_task(offer_egress()))
             await bridge.follow(told)
