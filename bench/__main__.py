@@ -4,14 +4,12 @@ import argparse
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
-from http.client import HTTPException
 from pathlib import Path
 
-import httpx2
-
-from bench.errors import CannotMeasure, WrongResult
+from bench.errors import CannotMeasure
 from bench.figures import Measured, NotMeasured
 from bench.host import check_host, describe_host
 from bench.load import Load, run_load
@@ -33,14 +31,15 @@ def main() -> int:
     if options.load:
         return _load(options)
     subjects = chosen(options.names, peers=options.peers)
-    profile = Profile()
+    chosen_profile = _chosen_profile(options)
+    profile = Profile.model_validate(chosen_profile)
     measured: list[Measured] = []
     failures = 0
     try:
         check_host(profile, max(subject.disk_gib for subject in subjects))
         host = describe_host(profile)
         for group in by_profile(subjects):
-            with running_stack(group[0].profile) as stack:
+            with running_stack({**group[0].profile, **chosen_profile}) as stack:
                 failures += _measure(stack, group, measured, quick=options.quick)
     except CannotMeasure as error:
         say(str(error))
@@ -58,14 +57,21 @@ def main() -> int:
     return 1 if failures or (options.check and broken) else 0
 
 
+def _chosen_profile(options: argparse.Namespace) -> dict[str, str]:
+    """Return what the command line says about the profile."""
+    said = {"image": options.image, "runtime": options.runtime}
+    return {name: value for name, value in said.items() if value is not None}
+
+
 def _load(options: argparse.Namespace) -> int:
     """Let many users work at once; return the exit code."""
     try:
         with ExitStack() as cleanup:
             url = options.url
             if url is None:
-                check_host(Profile(), 1)
-                url = cleanup.enter_context(running_stack(LOAD_PROFILE)).url
+                chosen_profile = _chosen_profile(options)
+                check_host(Profile.model_validate(chosen_profile), 1)
+                url = cleanup.enter_context(running_stack({**LOAD_PROFILE, **chosen_profile})).url
             tokens = options.tokens.read_text().split() if options.tokens else ()
             tallied = run_load(Load(url, options.users, options.minutes * 60, tokens))
     except CannotMeasure as error:
@@ -87,8 +93,9 @@ def _measure(stack: Stack, subjects: Sequence[Subject], measured: list[Measured]
         say(", ".join(subject.names))
         try:
             measured += subject.measure(stack, quick=quick)
-        except (WrongResult, CannotMeasure, httpx2.HTTPError, HTTPException, OSError) as error:
+        except Exception as error:  # of whatever kind: what was measured before is worth hours
             failures += 1
+            traceback.print_exc()
             say(f"FAILED: {', '.join(subject.names)}: {error!r}")
             measured += [NotMeasured(name, "glovebox", str(error), asked=True) for name in subject.names]
     return failures
@@ -106,8 +113,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a first impression")
     parser.add_argument("--check", action="store_true", help="exit with 1 when something is not as it was asked")
+    parser.add_argument("--image", help="measure with this sandbox image, beside the floor with the same")
+    parser.add_argument("--runtime", help="and with this OCI runtime")
     load = parser.add_argument_group("load", "many users at once instead, each with sessions, files and plots")
-    load.add_argument("--load", action="store_true", help="do so; everything above but --json and --check is ignored")
+    load.add_argument("--load", action="store_true", help="do so; names, --peers and --quick are ignored")
     load.add_argument("--users", type=int, default=20, help="how many (20)")
     load.add_argument("--minutes", type=float, default=10, help="how long (10)")
     load.add_argument("--url", help="of a Glovebox that runs; without it, one of the bench's own is started")

@@ -14,7 +14,7 @@ from bench.peers.catalogue import CATALOGUE, About
 from bench.progress import say
 from bench.rounds import Progress
 from bench.stack import Stack
-from bench.warm_start import REFILL_S
+from bench.warm_start import wait_until_refilled
 
 FIRST, FURTHER = "warm_first_cell", "cell_round_trip"
 _ROUNDS, _QUICK_ROUNDS = 12, 3
@@ -85,12 +85,12 @@ def _promises(about: About) -> str:
 
 
 def _run_glovebox(stack: Stack, first: Samples, further: Samples, *, counted: bool) -> None:
-    time.sleep(REFILL_S)
+    wait_until_refilled(stack)
     began = time.perf_counter()
     session = stack.api.make_session()
     _check(stack.api.run(session, _CODE)["outputs"][0]["text"])
     times = [time.perf_counter() - began]
-    time.sleep(REFILL_S)  # the pool's own work belongs to no cell
+    wait_until_refilled(stack)  # the pool's own work belongs to no cell
     for _ in range(_CELLS):
         began = time.perf_counter()
         _check(stack.api.run(session, _CODE)["outputs"][0]["text"])

@@ -11,6 +11,7 @@ from bench.figures import Bound, Comparison, Measured
 from bench.floor_sandbox import FloorSandbox, prepare_floor, run_cell
 from bench.rounds import in_turns
 from bench.stack import Stack
+from bench.warm_start import wait_until_refilled
 
 MEMORY_MB = 512  # that many of them have to fit on the host
 _SESSIONS = 20
@@ -24,6 +25,7 @@ def measure_burst(stack: Stack, *, quick: bool) -> list[Measured]:
     clients = [Api(stack.url) for _ in range(_SESSIONS)]
 
     def glovebox() -> float:
+        wait_until_refilled(stack)
         took, sessions = _at_once([partial(_first_cell, api) for api in clients])
         for session in sessions:
             stack.api.delete_session(session)

@@ -1,6 +1,7 @@
 """Glovebox's API as a client sees it: one keep-alive connection, as the page or a script would hold."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ class Api:
     def states(self) -> list[str]:
         """Return the states of all sessions."""
         return [session["state"] for session in _checked(self._client.get("/v1/sessions")).json()]
+
+    def waiting(self) -> int:
+        """Return how many warm sandboxes wait for a session."""
+        found = re.findall(r"^glovebox_warm_sandboxes\{.*\} (\S+)$", _checked(self._client.get("/metrics")).text, re.M)
+        return int(sum(float(number) for number in found))
 
     def delete_session(self, session: str) -> None:
         """Delete a session with its container and files."""

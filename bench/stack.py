@@ -44,7 +44,7 @@ class Stack:
 def running_stack(settings: Mapping[str, object] | None = None) -> Iterator[Stack]:
     """Start spawner and orchestrator, and remove processes, containers and files again, whatever happens.
 
-    `settings` are added to the one profile, `standard`; keys that this Glovebox does not know are left out.
+    `settings` are added to the one profile, `standard`.
 
     Raises:
         CannotMeasure: it does not come up; the text has the end of its logs.
@@ -52,7 +52,7 @@ def running_stack(settings: Mapping[str, object] | None = None) -> Iterator[Stac
     """
     with ExitStack() as at_last, ExitStack() as cleanup:
         try:
-            yield _start(cleanup, _profile(settings or {}))
+            yield _start(cleanup, settings or {})
         finally:
             say("cleaning up")
             # A second Ctrl-C would leave things behind.
@@ -84,16 +84,10 @@ def _start(cleanup: ExitStack, profile: Mapping[str, object]) -> Stack:
     return Stack(api, url, instance, folder, read_config(config).profiles["standard"], orchestrator.pid)
 
 
-def _profile(settings: Mapping[str, object]) -> dict[str, object]:
-    """Return the profile: all defaults but a disk that several files of 1 GiB fit on, and what was asked for."""
-    unknown = settings.keys() - Profile.model_fields.keys()
-    if unknown:
-        say(f"this Glovebox's profiles have no {', '.join(sorted(unknown))}")
-    return {"disk_mb": _DISK_MB} | {name: value for name, value in settings.items() if name not in unknown}
-
-
 def _config(port: int, profile: Mapping[str, object]) -> dict[str, object]:
-    return {"server": {"port": port}, "profiles": {"standard": dict(profile)}, "default_profile": "standard"}
+    """Return the config: no sandbox waits unless that is asked for, and several files of 1 GiB fit on a disk."""
+    standard = {"disk_mb": _DISK_MB, "warm": 0, **profile}
+    return {"server": {"port": port}, "profiles": {"standard": standard}, "default_profile": "standard"}
 
 
 def _environment(config: Path, folder: Path, instance: str) -> dict[str, str]:
