@@ -118,8 +118,9 @@ class WarmPool:
     async def _add(self, profile: str) -> None:
         try:
             self._waiting[profile].append(await self._make(profile))
-        except GloveboxError as error:
-            log.warning("no warm sandbox", profile=profile, reason=error.detail)
+        except Exception as error:  # whatever it is, it concerns nobody but the pool
+            reason = error.detail if isinstance(error, GloveboxError) else repr(error)
+            log.warning("no warm sandbox", profile=profile, reason=reason)
             self._retry_at[profile] = asyncio.get_running_loop().time() + POOL_RETRY_S
 
     def _trim(self) -> None:

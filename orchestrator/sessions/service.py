@@ -264,8 +264,9 @@ class Sessions:
                 try:
                     if session.can_sleep:
                         await session.fall_asleep()
-                except SandboxUnavailable as error:
-                    log.warning("sandbox not put to sleep", session=session.id, reason=error.detail)
+                except Exception as error:  # one session's trouble must not keep the others awake
+                    reason = error.detail if isinstance(error, SandboxUnavailable) else repr(error)
+                    log.warning("sandbox not put to sleep", session=session.id, reason=reason)
                 else:
                     await session.disk.close_if_unused(session.profile.idle_s)
 
