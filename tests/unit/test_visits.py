@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
+from starlette.requests import Request as HttpRequest
 
+from orchestrator.api import accounts
+from orchestrator.api.services import STAYS
 from orchestrator.api.visits import Visits
 from orchestrator.people.presence import Presence, Visit
 from orchestrator.people.service import Caller, People, Person
@@ -168,3 +172,20 @@ async def test_a_client_that_goes_away_takes_its_request_with_it(presence: Prese
     await asyncio.gather(request.task, return_exceptions=True)
     await asyncio.sleep(0)
     assert request.cancelled
+
+
+async def test_requests_that_can_end_their_own_caller_are_known_as_such() -> None:
+    ending = {("POST", "/v1/logout"), ("PUT", "/v1/me/password"), ("DELETE", "/v1/tokens/{token_id}")}
+    ending |= {("PATCH", "/v1/users/{name}")}
+    marked = {
+        (method, route.path)
+        for route in accounts.router.routes
+        if isinstance(route, APIRoute) and STAYS in route.dependencies
+        for method in route.methods
+    }
+    assert marked == ending
+    visit = Visit(Caller(Person("a", "ann", "member")), asyncio.get_running_loop().create_future())
+    scope = {"type": "http", "state": {"visit": visit}}
+    assert STAYS.dependency is not None
+    STAYS.dependency(HttpRequest(scope))
+    assert visit.stays
