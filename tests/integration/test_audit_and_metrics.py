@@ -153,5 +153,5 @@ def test_cells_and_the_limits_they_hit_are_counted(stack: Stack, client: httpx2.
     assert gained["glovebox_cells_total", "error"] == gained["glovebox_cells_total", "timeout"] == 1
     assert gained["glovebox_limits_hit_total", "output"] == gained["glovebox_limits_hit_total", "time"] == 1
     assert gained["glovebox_limits_hit_total", "memory"] == gained["glovebox_limits_hit_total", "disk"] == 0
-    assert after["glovebox_sessions", "ready"] >= 1
+    assert after["glovebox_sessions", "idle"] >= 1
     assert after["process_resident_memory_bytes", ""] > 10e6

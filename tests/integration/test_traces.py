@@ -45,5 +45,7 @@ def test_a_turn_is_one_trace_from_the_request_to_the_container(traced: Stack, co
 def test_log_lines_name_the_trace(traced: Stack) -> None:
     with traced.client() as client:
         client.get("/v1/me", headers={"X-Request-Id": "look-for-me-1"})
+    # It is written when the answer has been sent.
+    wait_for(lambda: "look-for-me-1" in traced.log("orchestrator.log"), "the line", 20)
     (line,) = [line for line in traced.log("orchestrator.log").splitlines() if "look-for-me-1" in line]
     assert '"trace_id": "' in line
