@@ -110,6 +110,13 @@ class Bridge:
         if not self._restarting:
             await self._hear_last_words()
         self._ready.clear()
+        await self.let_go()
+        self._died.set()
+        if not self._restarting:
+            await self._tell("iopub", message("status", {"execution_state": "restarting"}))
+
+    async def let_go(self) -> None:
+        """Close the channels: sockets that nobody closes would hold up whoever collects them."""
         if self._carrying is not None:
             self._carrying.cancel()
             await asyncio.gather(self._carrying, return_exceptions=True)
@@ -117,9 +124,6 @@ class Bridge:
         if self._channels is not None:
             self._channels.close()
             self._channels = None
-        self._died.set()
-        if not self._restarting:
-            await self._tell("iopub", message("status", {"execution_state": "restarting"}))
 
     async def _hear_last_words(self) -> None:
         with suppress(TimeoutError):
@@ -206,10 +210,13 @@ async def serve(token: str, kernel_id: str, sockets: str, door: Path, pipe: int)
     told = asyncio.StreamReader()
     with os.fdopen(pipe, "rb") as source:
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), source)
-        async with asyncio.TaskGroup() as group:
-            others: list[asyncio.Task[object]] = [group.create_task(bridge.listen(door))]
-            if is_offered():
-                others.append(group.create_task(offer_egress()))
-            await bridge.follow(told)
-            for task in others:
-                task.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                others: list[asyncio.Task[object]] = [group.create_task(bridge.listen(door))]
+                if is_offered():
+                    others.append(group.create_task(offer_egress()))
+                await bridge.follow(told)
+                for task in others:
+                    task.cancel()
+        finally:
+            await bridge.let_go()

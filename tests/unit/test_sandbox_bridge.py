@@ -30,6 +30,7 @@ class PlayedKernel:
         self._context = zmq.asyncio.Context()
         self._name, self._pipe = folder / "k", pipe
         self._tasks: list[asyncio.Task[None]] = []
+        self._again: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         kinds = {"shell": zmq.ROUTER, "control": zmq.ROUTER, "stdin": zmq.ROUTER, "iopub": zmq.XPUB}
@@ -68,7 +69,13 @@ class PlayedKernel:
     def die(self) -> None:
         self.stop()
         os.write(self._pipe, b"died\n")
-        asyncio.get_running_loop().call_later(0.05, self.start)
+        self._again = asyncio.get_running_loop().call_later(0.05, self.start)
+
+    def be_gone(self) -> None:
+        """Leave no socket behind: one that nobody closes can hold up the whole run when it is collected."""
+        if self._again is not None:
+            self._again.cancel()
+        self._context.destroy(linger=0)
 
     def stop(self) -> None:
         for task in self._tasks:
@@ -91,6 +98,7 @@ async def run_folder(tmp_path: Path) -> AsyncIterator[Path]:
         serving.cancel()
         with suppress(asyncio.CancelledError):
             await serving
+        kernel.be_gone()
 
 
 @asynccontextmanager
