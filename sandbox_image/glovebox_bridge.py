@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import os
 import signal
+import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -64,13 +65,16 @@ class Bridge:
         """Open the door. It is opened when the first kernel is ready, so that whoever connects finds it."""
         await self._ready.wait()
         path.unlink(missing_ok=True)
-        os.umask(0o177)
-        return await asyncio.start_unix_server(self._serve, path, limit=HEAD_BYTES)
+        door = socket.socket(socket.AF_UNIX)
+        before = os.umask(0o177)
+        door.bind(str(path))
+        os.umask(before)
+        return await asyncio.start_unix_server(self._serve, sock=door, limit=HEAD_BYTES)
 
     async def _carry(self) -> None:
         """Connect to a kernel, and pass on what it says until it is gone."""
         self._channels = channels = Channels(self._sockets)
-        await channels.hear_the_welcome()
+        await channels.hear_the_kernel()
         self._ready.set()
         async with asyncio.TaskGroup() as group:
             for channel in channels.sockets:

@@ -5,9 +5,11 @@ channel's name, header, parent header, metadata, content, and buffers. A kernel'
 delimiter and a signature, which is empty: whoever gets at these sockets has the kernel's uid and can do all it can.
 """
 
+import asyncio
 import json
 import struct
 import uuid
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +22,7 @@ IDENTITY = b"orchestrator"  # one for shell and stdin: a kernel asks for input f
 # The ports of ipykernel with ipc: numbers behind the name that all sockets share.
 PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4, "hb": 5}
 QUEUED_MESSAGES = 16  # of at most a megabyte each, as a rule; then the kernel waits
+WELCOME_S = 0.1
 WORD = 8
 FEWEST_OFFSETS, MOST_OFFSETS = 6, 64
 
@@ -45,9 +48,17 @@ class Channels:
         socket.connect(f"ipc://{name}-{PORTS[channel]}")
         return socket
 
-    async def hear_the_welcome(self) -> None:
-        """Return when the kernel knows that its outputs are heard; what it put out before would be lost."""
-        await self.sockets["iopub"].recv_multipart()
+    async def hear_the_kernel(self) -> None:
+        """Return when the kernel knows that its outputs are heard; what it put out before would be lost.
+
+        It welcomes whoever listens, but not if it sends something else in that very moment; then it has to be asked.
+        """
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WELCOME_S):
+                    await self.sockets["iopub"].recv_multipart()
+                    return
+            await self.send("control", message("kernel_info_request", {}))
 
     async def send(self, channel: str, parts: list[bytes]) -> None:
         """Send a request to the kernel."""

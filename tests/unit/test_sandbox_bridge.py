@@ -31,6 +31,7 @@ class PlayedKernel:
         self._name, self._pipe = folder / "k", pipe
         self._tasks: list[asyncio.Task[None]] = []
         self._again: asyncio.TimerHandle | None = None
+        self.welcomes = True
 
     def start(self) -> None:
         kinds = {"shell": zmq.ROUTER, "control": zmq.ROUTER, "stdin": zmq.ROUTER, "iopub": zmq.XPUB}
@@ -44,7 +45,8 @@ class PlayedKernel:
 
     async def welcome(self) -> None:
         await self.sockets["iopub"].recv()
-        await self.put_out("iopub_welcome", {}, b"{}")
+        if self.welcomes:
+            await self.put_out("iopub_welcome", {}, b"{}")
 
     async def put_out(self, kind: str, content: dict[str, Any], parent: bytes) -> None:
         _, _, metadata, body = channels.message(kind, content)
@@ -84,10 +86,11 @@ class PlayedKernel:
             socket.close(linger=1000)
 
 
-@pytest.fixture
-async def run_folder(tmp_path: Path) -> AsyncIterator[Path]:
+@pytest.fixture(params=[True, False], ids=["welcoming", "silent"])
+async def run_folder(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Path]:
     heard, told = os.pipe()
     kernel = PlayedKernel(tmp_path, told)
+    kernel.welcomes = request.param
     serving = asyncio.create_task(bridge.serve(TOKEN, KERNEL_ID, str(tmp_path / "k"), tmp_path / "gw.sock", heard))
     kernel.start()
     try:
