@@ -10,7 +10,19 @@ import uvicorn
 from fastapi import FastAPI
 
 from orchestrator import host
-from orchestrator.api import about, accounts, executions, export, files, messages, metrics, problems, sessions, shares
+from orchestrator.api import (
+    about,
+    accounts,
+    admin,
+    executions,
+    export,
+    files,
+    messages,
+    metrics,
+    problems,
+    sessions,
+    shares,
+)
 from orchestrator.api.body_limit import BodyLimit
 from orchestrator.api.guard import Guard
 from orchestrator.api.identity import Door, OnePerson, Team, TrustedProxy
@@ -29,6 +41,7 @@ from orchestrator.people.oidc import SingleSignOn
 from orchestrator.people.presence import Presence
 from orchestrator.people.quotas import Quotas
 from orchestrator.people.service import People
+from orchestrator.sessions.activity import Activity
 from orchestrator.sessions.admission import Room
 from orchestrator.sessions.egress_audit import told_of_egress
 from orchestrator.sessions.network import Networks
@@ -62,7 +75,7 @@ def make_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for door in (sessions, executions, files, messages, export, about, metrics, accounts, shares):
+    for door in (sessions, executions, files, messages, export, about, metrics, accounts, shares, admin):
         app.include_router(door.router)
     app.add_middleware(BodyLimit)
     entrance: Door = OnePerson(settings.token)
@@ -98,8 +111,9 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     networks = Networks(settings.config, settings.ca_bundle, store, told_of_egress(audit))
     capacity = Room(*settings.config.promisable(host.memory_mb(), host.cpus()))
     quotas = Quotas(settings.config.quotas, people_store)
+    activity = Activity(audit)
     service = Sessions(
-        settings.config, settings.data, store, conversation, spawner, disks, networks, capacity, quotas.of
+        settings.config, settings.data, store, conversation, spawner, disks, networks, capacity, quotas.of, activity
     )
     await service.open()
     async with asyncio.TaskGroup() as tasks, demo_model() as demo_socket:
@@ -127,6 +141,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
                 presence,
                 Elsewhere(people_store, people),
                 None if oidc is None else SingleSignOn(oidc, settings.oidc_secret),
+                activity,
             )
         finally:
             for task in background:

@@ -15,15 +15,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from orchestrator.config_part import Part
-from orchestrator.config_people import LOOPBACK, OpenIdConnect, People, ProxyHeader
+from orchestrator.config_people import LOOPBACK, ROLES, OpenIdConnect, People, ProxyHeader, Role
+from orchestrator.config_quotas import CPU_PROMISES, HOSTS_OWN_MB, Capacity, Quota, Quotas
 from orchestrator.egress.policy import AllowedHost, EgressPolicy
 from orchestrator.errors import ConfigError
 from orchestrator.limits import PASSWORD_LONGEST, PASSWORD_SHORTEST
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 Name = Annotated[str, Field(pattern=_NAME)]
-_HOSTS_OWN_MB = 1024  # for the orchestrator, the page, the engine and the kernel's caches
-_CPU_PROMISES = 16  # of one CPU: it can be shared, which memory cannot
 
 
 class EgressHost(Part):
@@ -57,6 +56,7 @@ class PackageIndex(Part):
 class Profile(Part):
     """What a sandbox may use. The one place where privilege is stated."""
 
+    roles: tuple[Role, ...] = Field(default=ROLES, min_length=1, description="who may use this profile")
     image: str = Field(default="glovebox-sandbox:latest", min_length=1, description="image of the sandbox")
     runtime: str = Field(default="runc", min_length=1, description="OCI runtime that the engine knows: runc, runsc, …")
     cpus: float = Field(default=2.0, gt=0, le=256, description="CPUs")
@@ -99,7 +99,7 @@ class Profile(Part):
 
     def limits(self) -> dict[str, object]:
         """Return what the API shows of this profile."""
-        return self.model_dump(exclude={"image", "warm", "warm_most", "preload"})
+        return self.model_dump(exclude={"roles", "image", "warm", "warm_most", "preload"})
 
 
 class Price(Part):
@@ -128,30 +128,6 @@ class Chat(Part):
     max_repairs: int = Field(default=4, ge=0, le=50, description="failed cells in a row before a turn gives up")
     tool_result_tokens: int = Field(default=4000, ge=200, description="longest cell result told to the model")
     extra_instructions: str = Field(default="", description="added to the system prompt")
-
-
-class Quota(Part):
-    """What one person may use; null: as much as the host has."""
-
-    sessions_running: int | None = Field(default=None, ge=1, description="sandboxes at a time")
-    cpus: float | None = Field(default=None, gt=0, description="CPUs of all running sandboxes together")
-    memory_mb: int | None = Field(default=None, ge=256, description="MiB of memory of all running sandboxes together")
-    cells_per_minute: int | None = Field(default=None, ge=1, description="cells that may be begun in a minute")
-
-
-class Quotas(Part):
-    """Quotas by role, and by name for those who need others."""
-
-    admin: Quota = Quota()
-    member: Quota = Quota()
-    people: dict[str, Quota] = Field(default={}, description="by name; stands for the role's whole quota")
-
-
-class Capacity(Part):
-    """How much may be promised to all running sandboxes together."""
-
-    memory_mb: int | None = Field(default=None, ge=256, description="MiB; null: the host's less 1024")
-    cpus: float | None = Field(default=None, gt=0, description="CPUs; null: 16 for each that the host has")
 
 
 class Server(Part):
@@ -191,8 +167,8 @@ class Config(Part):
             ConfigError: a profile promises more than the host has, or than all sandboxes together may have.
 
         """
-        memory_mb = self.capacity.memory_mb or max(256, host_memory_mb - _HOSTS_OWN_MB)
-        cpus = self.capacity.cpus or host_cpus * _CPU_PROMISES
+        memory_mb = self.capacity.memory_mb or max(256, host_memory_mb - HOSTS_OWN_MB)
+        cpus = self.capacity.cpus or host_cpus * CPU_PROMISES
         for name, profile in self.profiles.items():
             if profile.memory_mb > min(memory_mb, host_memory_mb):
                 raise ConfigError(
@@ -228,6 +204,8 @@ class Config(Part):
     def _default_profile_exists(self) -> Self:
         if self.default_profile not in self.profiles:
             raise ValueError(f"default_profile is {self.default_profile!r}; allowed: {', '.join(self.profiles)}")
+        if set(self.profiles[self.default_profile].roles) != set(ROLES):
+            raise ValueError(f"default_profile is {self.default_profile!r}, which is not for everybody")
         return self
 
 

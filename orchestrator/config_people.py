@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 
 from orchestrator.config_part import Part
 
+Role = Literal["admin", "member"]
+ROLES: tuple[Role, ...] = ("admin", "member")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,60}$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from orchestrator.api.problems import NO_SANDBOX
-from orchestrator.api.services import Asking, Wired
+from orchestrator.api.services import Asking, Me, Wired
 from orchestrator.api.shapes import MeShape, ModelShape, ProfileShape
 from orchestrator.errors import SandboxUnavailable
 from orchestrator.people.service import LOCAL
@@ -38,13 +38,14 @@ async def models(services: Wired) -> Any:
 
 
 @router.get("/v1/profiles", response_model=list[ProfileShape])
-async def profiles(services: Wired) -> Any:
-    """List the profiles."""
+async def profiles(services: Wired, person: Me) -> Any:
+    """List the profiles that the asker may use."""
     config = services.settings.config
     return JSONResponse(
         [
             {"name": name, "default": name == config.default_profile, "limits": profile.limits()}
             for name, profile in config.profiles.items()
+            if person.role in profile.roles
         ]
     )
 

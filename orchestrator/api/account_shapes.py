@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from orchestrator.api.shapes import Body, Text
+from orchestrator.config_people import Role
 from orchestrator.limits import PASSWORD_LONGEST, PASSWORD_SHORTEST
 from orchestrator.people.service import Person
-from orchestrator.store.people import Role, SecretRecord, UserRecord
+from orchestrator.store.people import SecretRecord, UserRecord
 
 Name = Annotated[str, Field(max_length=200)]
 NewPassword = Annotated[str, Field(min_length=PASSWORD_SHORTEST, max_length=PASSWORD_LONGEST)]

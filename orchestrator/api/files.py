@@ -13,7 +13,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import JSONResponse, StreamingResponse
 
 from orchestrator.api.problems import NO_ROOM, Responses
-from orchestrator.api.services import Owned, Readable, Wired
+from orchestrator.api.services import Me, Owned, Readable, Wired
 from orchestrator.api.shapes import FileShape
 from orchestrator.errors import BadRequest
 from orchestrator.limits import DOWNLOAD_CHUNK_BYTES, UPLOAD_CHUNK_BYTES
@@ -77,12 +77,13 @@ async def put_file(owned: Owned, services: Wired, request: Request, path: str) -
     finally:
         await asyncio.to_thread(upload.close)
     await services.sessions.touch(record)
+    services.activity.note(record.owner, record.id, "upload", str(target), f"{size:,} bytes")
     now_ns = int(datetime.now(UTC).timestamp() * 1e9)
     return JSONResponse(_shape(str(target), size, now_ns), 200 if replaced else 201)
 
 
 @router.get("/{path:any_text}", response_class=Response, responses=_A_FILE, openapi_extra={"parameters": [_RANGE]})
-async def get_file(found: Readable, request: Request, path: str) -> Response:
+async def get_file(found: Readable, services: Wired, person: Me, request: Request, path: str) -> Response:
     """Read a file, streamed, as an attachment; `Range: bytes=a-b` gives a part."""
     target = WorkspacePath.parse(path)
     folder = await found.live.files()
@@ -101,16 +102,18 @@ async def get_file(found: Readable, request: Request, path: str) -> Response:
     }
     if part is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    services.activity.note(person.id, found.record.id, "download", str(target), f"{end - start:,} bytes")
     body = _read(descriptor, start, end)
     return StreamingResponse(body, 200 if part is None else 206, headers, media_type=mime_type(target.name))
 
 
 @router.delete("/{path:any_text}", status_code=204)
-async def delete_file(owned: Owned, path: str) -> Response:
+async def delete_file(owned: Owned, services: Wired, path: str) -> Response:
     """Delete a file, or an empty folder."""
     target = WorkspacePath.parse(path)
     folder = await owned[1].files()
     await asyncio.to_thread(folder.delete, target)
+    services.activity.note(owned[0].owner, owned[0].id, "file_deleted", str(target))
     return Response(status_code=204)
 
 

@@ -15,6 +15,7 @@ from orchestrator.people.elsewhere import Elsewhere
 from orchestrator.people.oidc import SingleSignOn
 from orchestrator.people.presence import Presence
 from orchestrator.people.service import Caller, People, Person
+from orchestrator.sessions.activity import Activity
 from orchestrator.sessions.service import Sessions
 from orchestrator.sessions.session import LiveSession
 from orchestrator.spawner_client import SpawnerClient
@@ -43,6 +44,7 @@ class Services:
     presence: Presence
     elsewhere: Elsewhere
     sso: SingleSignOn | None
+    activity: Activity
 
 
 def _services(request: Request) -> Services:

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 async def make_session(services: Wired, person: Me, body: NewSession | None = None) -> Any:
     """Make a session. Its sandbox starts with its first use."""
     wanted = body or NewSession()
-    record = await services.sessions.make(person.id, wanted.name or NEW_SESSION_NAME, wanted.profile)
+    record = await services.sessions.make(person.id, person.role, wanted.name or NEW_SESSION_NAME, wanted.profile)
     shape = session_shape(record, services.sessions.live(record), 0)
     return JSONResponse(shape, 201, {"Location": f"/v1/sessions/{record.id}"})
 

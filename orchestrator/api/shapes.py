@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from orchestrator.config_people import Role
 from orchestrator.limits import CODE_BYTES, MESSAGE_BYTES, NAME_CHARS, PATH_BYTES
 from orchestrator.sessions.session import LiveSession
-from orchestrator.store.people import Role
 from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord, with_its_cells
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\x00]*$")]

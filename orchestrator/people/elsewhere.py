@@ -3,9 +3,10 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
+from orchestrator.config_people import Role
 from orchestrator.errors import Conflict, Forbidden
 from orchestrator.people.service import People, Person, checked_name
-from orchestrator.store.people import PeopleStore, Role, UserRecord
+from orchestrator.store.people import PeopleStore, UserRecord
 
 
 @dataclass(frozen=True, slots=True)

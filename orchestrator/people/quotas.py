@@ -1,7 +1,7 @@
 """Which quota is whose: one of the person's own where the config has one, else their role's."""
 
-from orchestrator.config import Quota
-from orchestrator.config import Quotas as QuotasConfig
+from orchestrator.config_quotas import Quota
+from orchestrator.config_quotas import Quotas as QuotasConfig
 from orchestrator.people.service import LOCAL
 from orchestrator.store.people import PeopleStore
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from orchestrator.config_people import Role
 from orchestrator.errors import BadRequest, Conflict, NotFound, TooManyRequests, Unauthorized
 from orchestrator.people.attempts import Attempts
 from orchestrator.people.passwords import checked_password, hashed, verify
 from orchestrator.people.secrets import new_secret, parse_secret
-from orchestrator.store.people import API, LOGIN, PeopleStore, Role, SecretRecord, UserRecord
+from orchestrator.store.people import API, LOGIN, PeopleStore, SecretRecord, UserRecord
 
 _Result = TypeVar("_Result")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,59}")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from orchestrator.config import Quota
+from orchestrator.config_quotas import Quota
 from orchestrator.errors import SessionNotFound, TooManyRequests
 from orchestrator.limits import QUEUE_MOST, QUEUE_RETRY_S, QUEUE_WAIT_S
 from orchestrator.metrics import ADMISSIONS

@@ -115,6 +115,11 @@ class CellRun:
         self._interrupted_at = float("-inf")  # in the loop's time
 
     @property
+    def began_at(self) -> datetime:
+        """When it was asked for."""
+        return self._cell.created_at
+
+    @property
     def message_id(self) -> str | None:
         """The assistant message that the cell belongs to."""
         return self._cell.message_id

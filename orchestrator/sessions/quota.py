@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from orchestrator.config import Quota
+from orchestrator.config_quotas import Quota
 from orchestrator.errors import TooManyRequests
 from orchestrator.pace import Pace
 

@@ -25,6 +25,11 @@ class Seats:
         return self._admission.waiting
 
     @property
+    def capacity(self) -> Room:
+        """What all sandboxes may be promised."""
+        return self._admission.capacity
+
+    @property
     def promised(self) -> Room:
         """What all sandboxes were promised."""
         return self._admission.promised

@@ -9,11 +9,13 @@ from pathlib import Path
 import structlog
 
 from orchestrator.config import Config
+from orchestrator.config_people import Role
 from orchestrator.disks_client import DisksClient
-from orchestrator.errors import BadRequest, SandboxUnavailable, SessionNotFound
+from orchestrator.errors import BadRequest, Forbidden, SandboxUnavailable, SessionNotFound
 from orchestrator.kernel.silent import printed_by
 from orchestrator.limits import GIVES_WAY_AFTER_S, MIB, PRELOAD_S
 from orchestrator.metrics import SANDBOX_STARTS
+from orchestrator.sessions.activity import Activity
 from orchestrator.sessions.admission import Room
 from orchestrator.sessions.disk import HardDisk, WatchedDisk
 from orchestrator.sessions.network import Networks
@@ -54,6 +56,7 @@ class Sessions:
         networks: Networks,
         capacity: Room,
         quota_of: QuotaOf,
+        activity: Activity,
     ) -> None:
         self._config = config
         self._networks = networks
@@ -62,6 +65,7 @@ class Sessions:
         self._conversation = conversation
         self._spawner = spawner
         self._disks = disks
+        self._activity = activity
         self._live: dict[str, LiveSession] = {}
         sizes = {name: config.waiting(name) for name in config.profiles}
         self.pool = WarmPool(sizes, self._make_warm, self._drop_warm, self._is_quiet)
@@ -115,17 +119,21 @@ class Sessions:
         await self.pool.close()
         await asyncio.gather(*(session.sandbox.close() for session in self._live.values()))
 
-    async def make(self, owner: str, name: str, profile: str | None) -> SessionRecord:
+    async def make(self, owner: str, role: Role, name: str, profile: str | None) -> SessionRecord:
         """Make a session.
 
         Raises:
             BadRequest: there is no such profile.
+            Forbidden: the owner's role may not use it.
 
         """
         chosen = profile or self._config.default_profile
+        mine = ", ".join(one for one, about in self._config.profiles.items() if role in about.roles)
         if chosen not in self._config.profiles:
-            allowed = ", ".join(self._config.profiles)
-            raise BadRequest(f"There is no profile {chosen!r}; allowed: {allowed}.", code="unknown_profile")
+            raise BadRequest(f"There is no profile {chosen!r}; allowed: {mine}.", code="unknown_profile")
+        if role not in self._config.profiles[chosen].roles:
+            detail = f"The profile {chosen!r} is not for a {role}. Choose one of these, or ask an admin: {mine}."
+            raise Forbidden(detail, code="profile_not_allowed", title="That profile is not for everybody")
         within_quota = await self.seats.allow(owner, self._config.profiles[chosen])
         if within_quota and (warm := self.pool.take(chosen)) is not None:
             try:
@@ -137,9 +145,10 @@ class Sessions:
             warm.claimed(record)
             self.seats.hold(owner, record.id, warm.profile)
             self._live[record.id] = warm
-            return record
-        record = await self._store.add(owner, name, chosen)
-        self.live(record).sandbox.note_fresh()
+        else:
+            record = await self._store.add(owner, name, chosen)
+            self.live(record).sandbox.note_fresh()
+        self._activity.note(owner, record.id, "session_made", chosen)
         return record
 
     async def _make_warm(self, profile: str) -> LiveSession:
@@ -214,6 +223,18 @@ class Sessions:
         found = await self._store.list_shared(reader)
         return [(record, self.live(record), by) for record, by in found if record.id not in self._deleted]
 
+    async def awake(self) -> builtins.list[tuple[SessionRecord, LiveSession]]:
+        """Return the sessions of all owners that have a sandbox, or wait for one."""
+        ids = {one.id for one in self._live.values() if one.sandbox.may_run or one.in_use}
+        return [(record, self.live(record)) for record in await self._store.some(ids) if record.id not in self._deleted]
+
+    async def find_awake(self, session_id: str) -> tuple[SessionRecord, LiveSession]:
+        """Return such a session, whoever owns it. Raises SessionNotFound."""
+        for record, session in await self.awake():
+            if record.id == session_id:
+                return record, session
+        raise SessionNotFound(session_id)
+
     async def count_by_state(self) -> dict[str, int]:
         """Return how many sessions of all owners are in each state."""
         counted = Counter({state.value: 0 for state in SessionState})
@@ -239,6 +260,7 @@ class Sessions:
 
         """
         await self._erase(self.live(record))
+        self._activity.note(record.owner, record.id, "session_deleted", record.profile)
 
     async def _erase(self, session: LiveSession) -> None:
         await session.sandbox.end_for_ever()
@@ -293,7 +315,7 @@ class Sessions:
         network = self._networks.of(record, profile, folder.root)
         sandbox = SessionSandbox(record, name, profile, folder, network, self._spawner, self._store, self.seats)
         sandbox.may_run = record.id in self._running_at_start
-        return LiveSession(record.id, profile, folder, disk, sandbox, self._conversation)
+        return LiveSession(record.id, profile, folder, disk, sandbox, self._conversation, self._activity)
 
     async def check_disks(self) -> None:
         """Raise SandboxUnavailable when a profile has a hard disk and the disks service does not answer."""

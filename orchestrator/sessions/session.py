@@ -14,6 +14,7 @@ from orchestrator.errors import Conflict, GloveboxError
 from orchestrator.events import CellFailed, EventLog
 from orchestrator.limits import KEEP_OUTPUTS_S
 from orchestrator.metrics import CELL_WAITS
+from orchestrator.sessions.activity import Activity
 from orchestrator.sessions.cell import CellRun, finished_event
 from orchestrator.sessions.disk import SessionDisk
 from orchestrator.sessions.sandbox import SessionSandbox
@@ -38,6 +39,7 @@ class LiveSession:
         disk: SessionDisk,
         sandbox: SessionSandbox,
         conversation: ConversationStore,
+        activity: Activity,
     ) -> None:
         self.id = session_id
         self.profile = profile
@@ -46,6 +48,7 @@ class LiveSession:
         self.sandbox = sandbox
         self.used_at = asyncio.get_running_loop().time()
         self._conversation = conversation
+        self._activity = activity
         self._turnstile = asyncio.Lock()
         self._run: CellRun | None = None
         self._waiting = 0
@@ -67,6 +70,11 @@ class LiveSession:
     def can_sleep(self) -> bool:
         """Whether it has a container, and nothing runs or waits in it."""
         return not self.in_use and (self.sandbox.running or self.sandbox.may_run)
+
+    @property
+    def cell_began_at(self) -> datetime | None:
+        """When the cell that runs was sent, if one does."""
+        return self._run.began_at if self._run is not None else None
 
     @property
     def in_use(self) -> bool:
@@ -143,6 +151,7 @@ class LiveSession:
     async def _finish(self, cell: CellRecord, events: EventLog) -> CellRecord:
         # Shielded: a stop that comes at this very moment must not leave the cell open.
         await asyncio.shield(self._conversation.finish_cell(cell))
+        self._activity.note_cell(self.owner, cell)
         events.append(finished_event(cell))
         return cell
 
@@ -242,6 +251,18 @@ class LiveSession:
         if self.in_use:
             raise Conflict("A cell runs in this session; wait for it, or interrupt it.", code="cell_running")
         if self.can_sleep:
+            await self.fall_asleep()
+
+    async def end_sandbox(self, reason: str) -> None:
+        """End the container, keeping the variables of a session that is idle; a cell that runs is lost.
+
+        Raises:
+            SandboxUnavailable: it could not be ended.
+
+        """
+        if self.in_use:
+            await self.sandbox.stop(reason)
+        elif self.can_sleep:
             await self.fall_asleep()
 
     async def interrupt(self, *, must_end: bool = False) -> None:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
+from orchestrator.config_people import Role
 from orchestrator.errors import Conflict, NotFound
 from orchestrator.store.database import Database
 from orchestrator.store.tables import user_secrets, users
@@ -14,7 +15,6 @@ from orchestrator.store.tables import user_secrets, users
 # What a secret is for; each begins with it.
 API = "gbx"
 LOGIN = "gbl"
-Role = Literal["admin", "member"]
 _ADD = users.insert()
 _BY_NAME = select(users).where(users.c.name == bindparam("key"))
 _ALL = select(users).order_by(users.c.name)

@@ -88,6 +88,8 @@ RULES = {
     "POST /v1/login/sso": For.ANYONE,
     "POST /v1/login/sso/finish": For.ANYONE,
     "GET /metrics": For.ADMINS,
+    "GET /v1/admin/sandboxes": For.ADMINS,
+    "POST /v1/admin/sandboxes/{session_id}/stop": For.ADMINS,
     "GET /v1/users": For.ADMINS,
     "POST /v1/users": For.ADMINS,
     "PATCH /v1/users/{name}": For.ADMINS,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.config import Quota
+from orchestrator.config_quotas import Quota
 from orchestrator.errors import SessionNotFound, TooManyRequests
 from orchestrator.sessions import admission as admission_module
 from orchestrator.sessions.admission import Admission, Room, Seat

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import Config
-from orchestrator.config import Quotas as QuotasConfig
+from orchestrator.config_quotas import Quotas as QuotasConfig
 from orchestrator.disks_client import DisksClient
 from orchestrator.errors import BadPath, DiskFull, FileMissing
 from orchestrator.limits import PATH_PARTS

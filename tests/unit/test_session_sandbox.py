@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.config import Config, Profile, Quota
+from orchestrator.config import Config, Profile
+from orchestrator.config_quotas import Quota
 from orchestrator.kernel.connection import Lost
 from orchestrator.sessions.admission import Room
 from orchestrator.sessions.network import Networks
