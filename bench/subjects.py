@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bench import burst, idle, waking, warm_start
+from bench import burst, fairness, idle, waking, warm_start
 from bench.against_peers import measure_peers
 from bench.burst import measure_burst
 from bench.cold_start import measure_cold_start
+from bench.fairness import measure_fairness
 from bench.figures import Measured
 from bench.idle import measure_idle_sandbox, measure_idle_sessions
 from bench.long_output import measure_long_output
@@ -54,6 +55,12 @@ SUBJECTS = (
     Subject(("idle_sandbox_pss",), measure_idle_sandbox),
     Subject(("burst_20",), measure_burst, {"memory_mb": burst.MEMORY_MB} | _WAITING, usual=False),
     Subject(("cells_per_second",), measure_throughput, {"memory_mb": burst.MEMORY_MB}, usual=False),
+    Subject(
+        ("fair_share",),
+        measure_fairness,
+        {"cpus": fairness.CPUS, "memory_mb": fairness.MEMORY_MB, "cell_timeout_s": fairness.CELL_S},
+        usual=False,
+    ),
     Subject(("wake_up",), measure_waking, {"idle_s": waking.IDLE_S}),
     Subject(("idle_sessions_rss", "idle_sessions_cpu"), measure_idle_sessions, {"idle_s": idle.IDLE_S}, usual=False),
 )
