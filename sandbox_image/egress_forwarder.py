@@ -1,5 +1,7 @@
 """Offers the session's egress proxy to programs in the sandbox: 127.0.0.1:3128 leads to `/run/egress/proxy.sock`.
 
+Usage: egress_forwarder.py DESCRIPTOR, the number of the listening socket that is handed over.
+
 Programs know HTTP proxies by host and port and not by a socket's path; that is all there is to this process. It
 decides nothing: the proxy outside does, and trusts no byte of what comes from here. Without that socket there is no
 egress, and the process ends at once. Standard library only, so that `python -I -S` can run it.
@@ -13,9 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PROXY_SOCKET = Path("/run/egress/proxy.sock")
-HOST, PORT = "127.0.0.1", 3128
 CONNECTIONS = 32  # the proxy takes no more of one session; the others wait in the listener's queue
-BACKLOG = 128
 CHUNK_BYTES = 64 * 1024
 RETRY_S = 0.1
 
@@ -81,7 +81,7 @@ def main() -> None:
     """Forward until killed; end at once where the session has no egress."""
     if not egress_is_offered():
         sys.exit(0)
-    with socket.create_server((HOST, PORT), backlog=BACKLOG) as listener:
+    with socket.socket(fileno=int(sys.argv[1])) as listener:
         listener.setblocking(False)  # noqa: FBT003
         asyncio.run(forward(listener, PROXY_SOCKET))
 

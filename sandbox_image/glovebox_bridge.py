@@ -22,6 +22,7 @@ from glovebox_packages import is_offered
 SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
 FORWARDER = [sys.executable, "-I", "-S", "/opt/glovebox/egress_forwarder.py"]
 FORWARDER_PAUSE_S = 1.0
+EGRESS_ADDRESS, EGRESS_BACKLOG = ("127.0.0.1", 3128), 128
 SHUTDOWN_S = 1.0  # what the clean-up of the user's own code may take at a restart; a kernel that is busy is killed then
 RESTART_S = 20.0
 LAST_WORDS_S, LONGEST_LAST_WORDS_S = 0.03, 2.0
@@ -200,10 +201,11 @@ class Bridge:
             self._forget(client)
 
 
-async def offer_egress() -> None:
-    """Keep the process that offers the session's egress proxy to programs."""
+async def offer_egress(listener: socket.socket) -> None:
+    """Keep the process that offers the session's egress proxy to programs; until it is up, they wait at the door."""
+    number = listener.fileno()
     while True:
-        forwarder = await asyncio.create_subprocess_exec(*FORWARDER)
+        forwarder = await asyncio.create_subprocess_exec(*FORWARDER, str(number), pass_fds=[number])
         await forwarder.wait()
         await asyncio.sleep(FORWARDER_PAUSE_S)
 
@@ -218,7 +220,9 @@ async def serve(token: str, kernel_id: str, sockets: str, door: Path, pipe: int)
             async with asyncio.TaskGroup() as group:
                 others: list[asyncio.Task[object]] = [group.create_task(bridge.listen(door))]
                 if is_offered():
-                    others.append(group.create_task(offer_egress()))
+                    # Before the door opens: the first cell may use it at once.
+                    listener = socket.create_server(EGRESS_ADDRESS, backlog=EGRESS_BACKLOG)
+                    others.append(group.create_task(offer_egress(listener)))
                 await bridge.follow(told)
                 for task in others:
                     task.cancel()

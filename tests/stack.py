@@ -102,8 +102,10 @@ class Stack:
     def stop(self) -> None:
         self.kill(self.orchestrator, signal.SIGTERM)
         self.kill(self.spawner, signal.SIGTERM)
-        for container in self.containers():
-            docker("rm", "-f", container)
+        for _ in range(3):  # the engine may still be at what it was asked for last
+            for container in self.containers():
+                docker("rm", "-f", container)
+            time.sleep(0.2)
 
     def containers(self, *filters: str) -> list[str]:
         arguments = ["ps", "-aq", "--filter", f"label=glovebox.instance={self.instance}"]

@@ -1,6 +1,9 @@
 """Sessions that sleep: the container goes, files and variables stay (`sandbox_image/glovebox_variables.py`)."""
 
+import time
 from typing import Any
+
+import pytest
 
 from tests.engine import docker
 from tests.stack import ApiSession, MakeSession, Stack, wait_for
@@ -72,6 +75,7 @@ def test_a_session_that_slept_has_its_variables_and_says_what_could_not_be_kept(
     assert session.files() == {}, "what was kept is nothing that a user looks for"
 
 
+@pytest.mark.any_runtime
 def test_a_restart_is_not_undone_by_a_sleep(make_session: MakeSession) -> None:
     session = make_session(profile="sleepy")
     session.run("x = 1")
@@ -80,6 +84,7 @@ def test_a_restart_is_not_undone_by_a_sleep(make_session: MakeSession) -> None:
     assert session.printed("print('x' in globals())") == "False\n"
 
 
+@pytest.mark.any_runtime
 def test_a_variable_that_cannot_be_loaded_again_is_named_and_the_others_are_there(make_session: MakeSession) -> None:
     session = make_session(profile="sleepy")
     session.run(
@@ -93,6 +98,7 @@ def test_a_variable_that_cannot_be_loaded_again_is_named_and_the_others_are_ther
     assert "after (it was saved after odd" in told
 
 
+@pytest.mark.any_runtime
 def test_more_than_the_budget_is_not_kept_and_said(make_session: MakeSession) -> None:
     session = make_session(profile="forgetful")
     session.run("big = bytearray(3_000_000); small = 1")
@@ -102,6 +108,7 @@ def test_more_than_the_budget_is_not_kept_and_said(make_session: MakeSession) ->
     assert "big (bytearray: it is too large, made by cell [1])" in notices(events)[0]
 
 
+@pytest.mark.any_runtime
 def test_what_kills_the_kernel_while_it_is_loaded_is_tried_once(make_session: MakeSession) -> None:
     session = make_session(profile="sleepy")
     session.run("import os\nclass Deadly:\n    def __reduce__(self): return (os._exit, (1,))\nx = Deadly()")
@@ -113,6 +120,7 @@ def test_what_kills_the_kernel_while_it_is_loaded_is_tried_once(make_session: Ma
     assert notices(list(session.events("1"))) == ["The session was asleep."]
 
 
+@pytest.mark.any_runtime
 def test_a_cell_that_comes_while_the_session_falls_asleep_finds_everything(make_session: MakeSession) -> None:
     session = make_session(profile="sleepy")
     slow = "class Slow:\n    def __reduce__(self):\n        import time; time.sleep(1)\n        return (int, ())\n"
@@ -120,8 +128,6 @@ def test_a_cell_that_comes_while_the_session_falls_asleep_finds_everything(make_
     wait_for(lambda: state(session) in ("idle", "asleep"), "idleness")
     for _ in range(8):
         assert session.printed("print('x' in globals())") == "True\n"
-        import time
-
         time.sleep(0.45)
 
 

@@ -84,6 +84,7 @@ def test_a_new_session_has_a_kernel_at_once_and_the_pool_is_filled_again(warm_st
     assert waiting not in wait_until_warm(warm_stack, 2), "demand makes it grow up to `warm_most`"
 
 
+@pytest.mark.any_runtime
 def test_fresh_means_fresh(warm_stack: Stack) -> None:
     with warm_stack.client() as client:
         wait_until_warm(warm_stack)
@@ -99,6 +100,7 @@ def test_fresh_means_fresh(warm_stack: Stack) -> None:
                 session.delete()
 
 
+@pytest.mark.any_runtime
 def test_a_warm_sandbox_that_died_is_nobodys(warm_stack: Stack) -> None:
     (waiting,) = wait_until_warm(warm_stack)
     docker("kill", warm_stack.container_of(waiting))
@@ -110,6 +112,7 @@ def test_a_warm_sandbox_that_died_is_nobodys(warm_stack: Stack) -> None:
         assert not (warm_stack.folder / "data" / "sessions" / waiting).exists()
 
 
+@pytest.mark.any_runtime
 def test_nothing_that_waited_outlives_a_killed_orchestrator(warm_stack: Stack) -> None:
     (waiting,) = wait_until_warm(warm_stack)
     with warm_stack.client() as client:

@@ -104,27 +104,26 @@ async def test_a_client_that_sends_much_to_a_denied_host_still_reads_why(world: 
         writer.close()
 
 
-def test_the_process_forwards_from_its_one_address(world: World) -> None:
-    """The whole process but for its port and its socket's path."""
-    with create_server((LOOPBACK, 0)) as free:
-        port = free.getsockname()[1]
-    program = "import sys; from pathlib import Path; import egress_forwarder as f; f.PORT = int(sys.argv[1]); "
+def test_the_process_forwards_from_the_socket_that_it_is_given(world: World) -> None:
+    """The whole process but for its proxy's path."""
+    listener = create_server((LOOPBACK, 0))
+    port, number = listener.getsockname()[1], listener.fileno()
+    program = "import sys; from pathlib import Path; import egress_forwarder as f; "
     program += "f.PROXY_SOCKET = Path(sys.argv[2]); f.egress_is_offered = lambda: True; f.main()"
     folder = Path(sys.modules[forward.__module__].__file__ or "").parent
 
     async def scenario() -> bytes:
         async with world.server() as server, world.proxy(AllowedHost("example.com", ports=(server,))):
-            with subprocess.Popen([sys.executable, "-c", program, str(port), str(world.socket)], cwd=folder) as process:
+            command = [sys.executable, "-c", program, str(number), str(world.socket)]
+            with subprocess.Popen(command, cwd=folder, pass_fds=[number]) as process:
                 try:
-                    async with asyncio.timeout(5):
-                        while True:
-                            with suppress(OSError):
-                                return await asyncio.to_thread(fetch, f"http://example.com:{server}/", port)
-                            await asyncio.sleep(0.02)
+                    async with asyncio.timeout(5):  # nobody has to try twice: who comes early waits
+                        return await asyncio.to_thread(fetch, f"http://example.com:{server}/", port)
                 finally:
                     process.kill()
 
-    assert asyncio.run(scenario()) == b"hello"
+    with listener:
+        assert asyncio.run(scenario()) == b"hello"
 
 
 def test_nothing_is_offered_where_there_is_no_socket(tmp_path: Path) -> None:
