@@ -104,6 +104,8 @@ class WarmPool:
 
     async def close(self) -> None:
         """Let go of all connections. The containers are ended at the next start: they may be out of date by then."""
+        for task in self._dropping:
+            task.cancel()
         await asyncio.gather(*self._dropping, return_exceptions=True)
         await asyncio.gather(*(session.sandbox.close() for session in self._all()))
 

@@ -165,6 +165,9 @@ class Sessions:
             await session.files(make=True)
             connection = await session.sandbox.ready()
             await printed_by(connection, _preload(self._config.profiles[profile].preload), PRELOAD_S)
+        except asyncio.CancelledError:  # we are ending: the next start removes it
+            await session.sandbox.close()
+            raise
         except BaseException:
             await self._drop_warm(session)
             raise
