@@ -16,8 +16,8 @@ from typing import Any
 from glovebox_bundle import bundled
 
 LOADING = RLock()
-# TLS, which asyncio and a few others import in case; clients and managers of kernels, of which a kernel is none.
-WAIT = ("ssl", "asyncio.sslproto", "jupyter_client")
+# TLS, which asyncio and a few others import in case. No packages: their modules need them whole.
+WAIT = ("ssl", "asyncio.sslproto")
 # Beside the kernel and the bridge, what a kernel imports only when it starts.
 AT_ONCE = (
     "glovebox_kernel",
@@ -114,8 +114,6 @@ def import_the_kernel() -> None:
         "debugpy": None,  # nobody asks for a debugger here, and it is a third of all imports
     }
     with bundled(), standing_in(others):
-        connect = import_module("jupyter_client.connect")
-        sys.modules["jupyter_client"].__dict__["write_connection_file"] = connect.write_connection_file
         for name in AT_ONCE:
             import_module(name)
     for name, module in waiting.items():
