@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.api import files, problems
-from orchestrator.api.services import _readable, _services
+from orchestrator.api.services import _person, _readable, _services
+from orchestrator.people.service import LOCAL
 from orchestrator.workspace.folder import SessionFolder
 
 Ask = Callable[..., httpx2.Response]
@@ -60,9 +61,13 @@ def ask(folder: SessionFolder) -> Iterator[Ask]:
     async def its_folder(make: bool = False) -> SessionFolder:
         return folder
 
-    live = SimpleNamespace(files=its_folder)
-    app.dependency_overrides[_readable] = lambda: SimpleNamespace(record=None, live=live, shared_by=None)
-    app.dependency_overrides[_services] = lambda: SimpleNamespace(sessions=SimpleNamespace(touch=touch))
+    live, record = SimpleNamespace(files=its_folder), SimpleNamespace(id="s1", owner=LOCAL.id)
+    activity = SimpleNamespace(note=lambda *_: None)
+    app.dependency_overrides[_person] = lambda: LOCAL
+    app.dependency_overrides[_readable] = lambda: SimpleNamespace(record=record, live=live, shared_by=None)
+    app.dependency_overrides[_services] = lambda: SimpleNamespace(
+        sessions=SimpleNamespace(touch=touch), activity=activity
+    )
     # Starlette's own test client decodes a path twice.
     asking = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost")
     with asyncio.Runner() as runner:
