@@ -73,7 +73,7 @@ async def sandboxes(services: Wired, _: Admin) -> Any:
 @router.post("/sandboxes/{session_id}/stop", status_code=204, responses=NO_SANDBOX)
 async def stop(services: Wired, admin: Admin, session_id: str) -> Response:
     """End a sandbox: an idle session falls asleep with its variables, a running cell is lost. Files stay."""
-    record, live = await services.sessions.find_awake(session_id)
+    record, live = await services.sessions.find_anybodys(session_id)
     services.audit.note(AuditEntry(admin.id, "sandbox_stopped", "allowed", record.owner, session_id=record.id))
     await services.chat.stop(record.id)
     await live.end_sandbox("An admin ended the sandbox.")

@@ -231,11 +231,10 @@ class Sessions:
         ids = {one.id for one in self._live.values() if one.sandbox.may_run or one.in_use}
         return [(record, self.live(record)) for record in await self._store.some(ids) if record.id not in self._deleted]
 
-    async def find_awake(self, session_id: str) -> tuple[SessionRecord, LiveSession]:
-        """Return such a session, whoever owns it. Raises SessionNotFound."""
-        for record, session in await self.awake():
-            if record.id == session_id:
-                return record, session
+    async def find_anybodys(self, session_id: str) -> tuple[SessionRecord, LiveSession]:
+        """Return a session, whoever owns it. Raises SessionNotFound."""
+        for record in await self._store.some({session_id}):
+            return record, self.live(record)
         raise SessionNotFound(session_id)
 
     async def count_by_state(self) -> dict[str, int]:

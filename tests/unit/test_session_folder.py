@@ -20,10 +20,12 @@ from orchestrator.disks_client import DisksClient
 from orchestrator.errors import BadPath, DiskFull, FileMissing
 from orchestrator.limits import PATH_PARTS
 from orchestrator.people.quotas import Quotas
+from orchestrator.sessions.activity import Activity
 from orchestrator.sessions.admission import Room
 from orchestrator.sessions.network import Networks
 from orchestrator.sessions.service import Sessions
 from orchestrator.spawner_client import SpawnerClient
+from orchestrator.store.audit import AuditLog
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
 from orchestrator.store.people import PeopleStore
@@ -403,8 +405,11 @@ async def test_what_a_crash_cut_off_is_swept_at_the_next_start(tmp_path: Path) -
     async with await asyncio.start_unix_server(answer, tmp_path / "spawner"):
         networks = Networks(Config(), None, store, tell=lambda _record: None)
         spawner, disks = SpawnerClient(tmp_path / "spawner"), DisksClient(tmp_path / "disks")
+        activity = Activity(AuditLog(database))
         room, quotas = Room(10_000, 10), Quotas(QuotasConfig(), PeopleStore(database))
-        await Sessions(Config(), tmp_path, store, conversation, spawner, disks, networks, room, quotas.of).open()
+        await Sessions(
+            Config(), tmp_path, store, conversation, spawner, disks, networks, room, quotas.of, activity
+        ).open()
     await database.close()
     assert incoming(folder) == os.listdir(tmp_path / "trash") == []
     assert os.listdir(tmp_path / "sessions") == [record.id]
