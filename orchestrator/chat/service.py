@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.chat.asking import Asker
+from orchestrator.chat.context import Context
 from orchestrator.chat.models import Models
 from orchestrator.chat.prompt import conversation, system_prompt
 from orchestrator.chat.tokens import cut_middle
@@ -123,10 +125,8 @@ class Chat:
         system = system_prompt(session.profile.limits(), self._config.extra_instructions)
         turn = Turn(
             answer.id,
-            model,
-            self._models.client(model),
-            self._models.price(model),
-            [{"role": "system", "content": system}, *told],
+            Asker(model, self._models.client(model), self._models.price(model)),
+            Context(system, told),
             session,
             self._store,
             self._config,

@@ -2,22 +2,20 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import structlog
-from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionMessageParam
 
+from orchestrator.chat.asking import Asker
 from orchestrator.chat.completion import ModelReply, Rejected, ToolCall, read_call
+from orchestrator.chat.context import Context
 from orchestrator.chat.failures import model_failure
-from orchestrator.chat.prompt import TOOL, assistant_messages
 from orchestrator.chat.tokens import cut_middle
 from orchestrator.chat.tool_result import tool_result
-from orchestrator.chat.usage import count_usage
-from orchestrator.config import Chat, Price
+from orchestrator.config import Chat
 from orchestrator.errors import GloveboxError
-from orchestrator.events import CallRejected, EventLog, Notice, TurnFinished
+from orchestrator.events import CallRejected, EventLog, TurnFinished
 from orchestrator.limits import STOP_S
 from orchestrator.metrics import MODEL_ERRORS, MODEL_TIMES
 from orchestrator.sessions.session import LiveSession
@@ -35,15 +33,13 @@ class GaveUp(GloveboxError):
 
 
 class Turn:
-    """The model's side of one turn. `told` is the conversation up to and with the user's message."""
+    """The model's side of one turn."""
 
     def __init__(
         self,
         message_id: str,
-        model: str,
-        client: AsyncOpenAI,
-        price: Price | None,
-        told: Sequence[ChatCompletionMessageParam],
+        asker: Asker,
+        context: Context,
         session: LiveSession,
         conversation: ConversationStore,
         config: Chat,
@@ -51,10 +47,8 @@ class Turn:
         self.message_id = message_id
         self.events = EventLog()
         self.problem: dict[str, Any] | None = None
-        self._model = model
-        self._client = client
-        self._price = price
-        self._told = list(told)
+        self._asker = asker
+        self._context = context
         self._session = session
         self._conversation = conversation
         self._config = config
@@ -97,7 +91,7 @@ class Turn:
         """Run the turn and write down how it ended, whatever happens."""
         status, problem = "done", None
         try:
-            with span("turn", session=self._session.id, model=self._model):
+            with span("turn", session=self._session.id, model=self._asker.model):
                 await self._rounds()
             status = "stopped" if self._stopping else "done"
         except asyncio.CancelledError:
@@ -131,7 +125,7 @@ class Turn:
 
     async def _rounds(self) -> None:
         for number in range(self._config.max_rounds):
-            with MODEL_TIMES.timed(self._model), span("model call", model=self._model, round=number):
+            with MODEL_TIMES.timed(self._asker.model), span("model call", model=self._asker.model, round=number):
                 reply = await self._ask(number)
             if not reply.calls:
                 return
@@ -152,33 +146,14 @@ class Turn:
         )
 
     async def _ask(self, number: int) -> ModelReply:
-        """Stream one reply of the model, keeping what came of it even when it breaks off."""
+        """Ask for one reply of the model, keeping what came of it even when it breaks off."""
         reply = ModelReply()
-        stream = await self._client.chat.completions.create(
-            model=self._model,
-            messages=[*self._told, *assistant_messages(self._parts, self._results)],
-            tools=[TOOL],
-            stream=True,
-            stream_options={"include_usage": True},
-        )
+        told = await self._context.messages(self._parts, self._results)
         try:
-            async with stream:
-                async for chunk in stream:
-                    for event in reply.take(chunk):
-                        self.events.append(event)
-                    if reply.too_long:
-                        break
+            await self._asker.ask(reply, told, self.events)
         finally:
-            count_usage(self._model, reply.usage, self._price)
             if reply.text:
                 self._parts.append({"type": "text", "round": number, "text": reply.text})
-        if reply.too_long:
-            self._notice("reply_too_long", "The model's reply had no end and was cut off.")
-            reply.calls.clear()
-        elif reply.finish_reason is None:
-            self._notice("reply_cut", "The model's reply broke off in the middle.")
-        elif reply.finish_reason == "length":
-            self._notice("reply_too_long", "The model's reply was cut off at the provider's limit.")
         return reply
 
     async def _do(self, call: ToolCall, number: int) -> None:
@@ -206,9 +181,6 @@ class Turn:
                 self._parts.append(
                     {"type": "cell", "round": number, "call_id": call_id, "cell_id": cell.cell_id, "code": code}
                 )
-
-    def _notice(self, code: str, text: str) -> None:
-        self.events.append(Notice(code, text))
 
     async def _save(self, status: str, problem: dict[str, Any] | None = None) -> None:
         await self._conversation.save_message(self.message_id, status, list(self._parts), problem)

@@ -8,11 +8,13 @@ from sqlalchemy import (
     DateTime,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
     Table,
     Text,
+    text,
 )
 
 # Names for constraints, so that migrations can speak of them.
@@ -40,16 +42,22 @@ sessions = Table(
     Column("last_active_at", DateTime, nullable=False),
     Column("egress_bytes_up", BigInteger, nullable=False, server_default="0"),
     Column("egress_bytes_down", BigInteger, nullable=False, server_default="0"),
+    # The last message of the branch that is shown; null: there is none yet.
+    Column("head", String(32)),
+    Column("model", String(200)),
+    Column("approval", String(10), nullable=False, server_default="auto"),
+    Column("instructions", Text, nullable=False, server_default=text("''")),
     sqlite_autoincrement=True,
 )
 
-# `number` gives the order of messages and of cells.
+# `number` gives the order of messages and of cells. Messages make a tree: those with one parent are branches.
 messages = Table(
     "messages",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=True),
     Column("id", String(32), unique=True, nullable=False),
     Column("session_id", ForeignKey("sessions.id", ondelete="CASCADE"), index=True, nullable=False),
+    Column("parent_id", String(32)),
     Column("role", String(20), nullable=False),
     Column("created_at", DateTime, nullable=False),
     Column("content", Text, nullable=False),
@@ -75,6 +83,50 @@ cells = Table(
     Column("duration_s", Float, nullable=False),
     Column("truncated", Boolean, nullable=False),
     Column("files", JSON, nullable=False),
+)
+
+# What stands for a branch's beginning, up to and with a message, where the whole is too long for a model.
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("session_id", ForeignKey("sessions.id", ondelete="CASCADE"), index=True, nullable=False),
+    Column("message_id", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+)
+
+# One row a reply of a model. It outlives the sessions it speaks of: quotas by day are counted from it.
+model_usage = Table(
+    "model_usage",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("at", DateTime, nullable=False),
+    Column("user_id", String(100), nullable=False),
+    Column("session_id", String(32), index=True, nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("tokens_in", Integer, nullable=False),
+    Column("tokens_out", Integer, nullable=False),
+    Column("cost", Float, nullable=False),
+    Index("ix_model_usage_user_id", "user_id", "at"),
+)
+
+user_settings = Table(
+    "user_settings",
+    metadata,
+    Column("user_id", String(100), primary_key=True),
+    Column("settings", JSON, nullable=False),
+)
+
+# Keys that people brought for a provider, sealed with the key file of the data folder.
+user_keys = Table(
+    "user_keys",
+    metadata,
+    Column("user_id", String(100), primary_key=True),
+    Column("provider", String(40), primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("hint", String(20), nullable=False),
+    Column("created_at", DateTime, nullable=False),
 )
 
 # Append-only: the migration that makes it has triggers refuse anything else. It outlives the sessions it speaks of.

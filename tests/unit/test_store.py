@@ -22,7 +22,7 @@ from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.tables import metadata
 
-LATEST = "0006"  # migration
+LATEST = "0008"  # migration
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
