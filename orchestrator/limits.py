@@ -50,6 +50,10 @@ QUEUE_WAIT_S = 120.0
 QUEUE_RETRY_S = 1.0
 GIVES_WAY_AFTER_S = 10.0  # of idleness: whoever is at it right now keeps the sandbox
 
+# Who gives way on a host that is short of CPU.
+LONG_CELL_S = 2.0  # a cell that runs for longer is nobody's who waits at the keyboard
+WORKS_ALONE_CPUS = 0.25  # used though no cell runs
+
 # Requests to this service.
 BODY_BYTES = 8 * MIB
 CODE_BYTES = 1 * MIB

@@ -185,7 +185,7 @@ class CellRun:
         self, connection: KernelConnection, asked: AbstractAsyncContextManager[Heard], most_s: float
     ) -> None:
         try:
-            async with asked as heard:
+            async with asked as heard, self._sandbox.weight.cell():
                 if self._progress.interrupted:
                     await connection.interrupt()
                 watch = asyncio.create_task(self._watch_disk(), name=f"disk of {self._cell.session_id}")

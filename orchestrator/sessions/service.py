@@ -283,6 +283,8 @@ class Sessions:
             await asyncio.sleep(min(_LONGEST_SWEEP_S, shortest / 4))
             now = asyncio.get_running_loop().time()
             for session in list(self._live.values()):
+                if session.sandbox.running and not session.in_use:
+                    await session.sandbox.weight.look_while_idle()
                 if session.in_use or now - session.used_at <= session.profile.idle_s:
                     continue
                 try:
