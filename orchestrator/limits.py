@@ -77,6 +77,14 @@ STOP_S = 15.0  # a stopped turn that takes longer is ended as it is
 PASSWORD_SHORTEST = 10
 PASSWORD_LONGEST = 200
 
+# The database. A request waits this long for one that is busy or away; what was done already is kept for longer.
+DATABASE_PATIENCE_S = 10.0
+DATABASE_INSISTS_S = 600.0
+DATABASE_RETRY_S = 0.2
+DATABASE_START_S = 60.0  # a server that is started together with us
+DATABASE_STATEMENT_S = 30  # PostgreSQL ends a statement that takes longer, or waits longer for a lock
+DATABASE_CONNECTIONS = 8
+
 # The audit log. A full queue is some megabytes.
 AUDIT_QUEUE_ENTRIES = 4000
 AUDIT_BATCH_ENTRIES = 500

@@ -154,7 +154,7 @@ class CellRun:
         self._events.append(CellStarted(self._cell.cell_id, self._cell.code))
         connection = await self._sandbox.reconnect(self._cell.cell_id)
         self._sandbox.life.note(Step.RUN)
-        so_far_s = (datetime.now(UTC) - self._cell.created_at).total_seconds()
+        so_far_s = max(0.0, (datetime.now(UTC) - self._cell.created_at).total_seconds())  # clocks are put back, too
         began = time.monotonic() - so_far_s
         # What was there before the cell began is only known by its time.
         found = await asyncio.to_thread(self._folder.snapshot)

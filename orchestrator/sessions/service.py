@@ -4,6 +4,7 @@ import asyncio
 import builtins
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -11,7 +12,7 @@ import structlog
 from orchestrator.config import Config
 from orchestrator.config_people import Role
 from orchestrator.disks_client import DisksClient
-from orchestrator.errors import BadRequest, Forbidden, SandboxUnavailable, SessionNotFound
+from orchestrator.errors import BadRequest, DatabaseUnavailable, Forbidden, SandboxUnavailable, SessionNotFound
 from orchestrator.kernel.silent import printed_by
 from orchestrator.limits import GIVES_WAY_AFTER_S, MIB, PRELOAD_S
 from orchestrator.metrics import SANDBOX_STARTS
@@ -252,7 +253,8 @@ class Sessions:
     async def touch(self, record: SessionRecord) -> None:
         """Note that a session is used: for its idle time at once, in the database now and then."""
         if self.live(record).note_use():
-            await self._store.touch(record.id)
+            with suppress(DatabaseUnavailable):  # what it was used for is more than the order in a list
+                await self._store.touch(record.id)
 
     async def delete(self, record: SessionRecord) -> None:
         """Delete a session: its container first, proven dead, then its hard disk, then its row, then its folder.

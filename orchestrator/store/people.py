@@ -22,11 +22,15 @@ _COUNT = select(func.count()).select_from(users)
 _SET_PASSWORD = users.update().where(users.c.id == bindparam("key")).values(password_hash=bindparam("new_hash"))
 _SET_DISABLED = users.update().where(users.c.id == bindparam("key")).values(disabled_at=bindparam("when"))
 _SET_ROLE = users.update().where(users.c.id == bindparam("key")).values(role=bindparam("new_role"))
-_UNCHANGED = select(users.c.id).where(
-    users.c.id == bindparam("key"),
-    users.c.password_hash.is_not_distinct_from(bindparam("old_hash")),
-    users.c.disabled_at.is_(None),
-)
+_UNCHANGED = (
+    select(users.c.id)
+    .where(
+        users.c.id == bindparam("key"),
+        users.c.password_hash.is_not_distinct_from(bindparam("old_hash")),
+        users.c.disabled_at.is_(None),
+    )
+    .with_for_update()
+)  # until the login is there, nobody ends the logins of before
 _BY_ID = select(users).where(users.c.id == bindparam("key"))
 _BY_SUBJECT = select(users).where(users.c.subject == bindparam("of_subject"))
 # Whoever has a password here is nobody whom a provider of single sign-on may speak for.

@@ -1,8 +1,6 @@
-"""People on a real SQLite file: what lets somebody in, and what ends that at once."""
+"""People on a each real database: what lets somebody in, and what ends that at once."""
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,28 +14,19 @@ from orchestrator.people.secrets import new_secret, parse_secret
 from orchestrator.people.service import TRIES_BY_ADDRESS, TRIES_BY_NAME, People, Person
 from orchestrator.store.database import Database
 from orchestrator.store.people import API, LOGIN, PeopleStore
+from tests.unit.conftest import Ask
 
 PASSWORD = "a good long password"
 
 
 @pytest.fixture
-async def people(tmp_path: Path) -> AsyncIterator[People]:
-    database = Database(f"sqlite:///{tmp_path / 'glovebox.sqlite'}")
-    await database.open()
-    yield People(PeopleStore(database))
-    await database.close()
+def people(database: Database) -> People:
+    return People(PeopleStore(database))
 
 
 @pytest.fixture
 async def ann(people: People) -> Person:
     return await people.add("Ann", "member", PASSWORD)
-
-
-def kept(tmp_path: Path) -> str:
-    connection = sqlite3.connect(tmp_path / "glovebox.sqlite")
-    dump = "\n".join(connection.iterdump())
-    connection.close()
-    return dump
 
 
 async def test_a_password_opens_a_login_that_stands_for_its_owner(people: People, ann: Person) -> None:
@@ -180,10 +169,10 @@ async def test_a_token_is_revoked_by_its_owner_alone(people: People, ann: Person
         await people.identify(token)
 
 
-async def test_no_secret_is_kept(people: People, ann: Person, tmp_path: Path) -> None:
+async def test_no_secret_is_kept(people: People, ann: Person, ask: Ask) -> None:
     _, login = await people.sign_in("ann", PASSWORD, "::1", "")
     _, token = await people.add_token(ann, "a script")
-    found = kept(tmp_path)
+    found = str(ask("SELECT * FROM users") + ask("SELECT * FROM user_secrets"))
     for secret in (PASSWORD, login.split("_", 2)[2], token.split("_", 2)[2]):
         assert secret not in found
     assert "$argon2id$" in found
