@@ -17,7 +17,7 @@ from tests.stack import wait_for
 
 _PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
 # It is thrown away afterwards, and a machine that loses power in between has other troubles.
-_HURRY = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=60"]
+_HURRY = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=60"]
 
 
 class Postgres:

@@ -4,9 +4,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from orchestrator.errors import BadRequest, Conflict, NotFound, TooManyRequests, Unauthorized
 from orchestrator.limits import PASSWORD_LONGEST
+from orchestrator.people import passwords
 from orchestrator.people.attempts import FORGOTTEN_AFTER_S, Attempts
 from orchestrator.people.first_admin import make_first_admin
 from orchestrator.people.passwords import hashed, verify
@@ -17,6 +19,21 @@ from orchestrator.store.people import API, LOGIN, PeopleStore
 from tests.unit.conftest import Ask
 
 PASSWORD = "a good long password"
+
+
+REAL_HASHER = passwords._HASHER
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same hashes for less: what they cost is no subject of these tests, but of one."""
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "_HASHER", quick)
+    monkeypatch.setattr(passwords, "_NOBODYS", quick.hash("nobody has this password"))
+
+
+def test_a_hash_costs_what_rfc_9106_recommends() -> None:
+    assert (REAL_HASHER.type.name, REAL_HASHER.time_cost, REAL_HASHER.memory_cost) == ("ID", 3, 65536)
 
 
 @pytest.fixture
