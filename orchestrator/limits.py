@@ -66,6 +66,7 @@ USAGE_DEPTH = 100
 DISK_TOOL_S = 80.0  # making, checking or growing a hard disk
 DISK_RELEASE_S = 5.0  # a sandbox that is gone lets go of its disk a moment later
 HOST_DISK_RESERVE_BYTES = 256 * MIB  # no hard disk takes the last of the host's: the database needs it
+DISK_QUOTA_COUNTED_S = 5.0  # what a person's busy sessions take is not counted more often
 DISK_WATCH_S = 0.5  # how often a running cell's disk use is looked at
 REQUEST_LINE_BYTES = 1 * MIB  # to the privileged processes, and back
 LIVE_CODE_CHARS = 60_000  # code beyond this is not shown while it is half-written: each piece costs a look at all

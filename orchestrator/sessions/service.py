@@ -19,6 +19,7 @@ from orchestrator.metrics import SANDBOX_STARTS
 from orchestrator.sessions.activity import Activity
 from orchestrator.sessions.admission import Room
 from orchestrator.sessions.disk import HardDisk, WatchedDisk
+from orchestrator.sessions.disk_quota import DiskQuota
 from orchestrator.sessions.network import Networks
 from orchestrator.sessions.pool import WarmPool
 from orchestrator.sessions.quota import QuotaOf
@@ -72,6 +73,7 @@ class Sessions:
         self.pool = WarmPool(sizes, self._make_warm, self._drop_warm, self._is_quiet)
         self._deleted: set[str] = set()
         self.seats = Seats(capacity, quota_of, self._spare)
+        self.disk_quota = DiskQuota(quota_of, self._live_of)
         self._running_at_start: set[str] = set()
 
     async def open(self) -> None:
@@ -126,6 +128,7 @@ class Sessions:
         Raises:
             BadRequest: there is no such profile.
             Forbidden: the owner's role may not use it.
+            TooManyRequests: the owner's sessions take all the disk that they may use.
 
         """
         chosen = profile or self._config.default_profile
@@ -135,6 +138,7 @@ class Sessions:
         if role not in self._config.profiles[chosen].roles:
             detail = f"The profile {chosen!r} is not for a {role}. Choose one of these, or ask an admin: {mine}."
             raise Forbidden(detail, code="profile_not_allowed", title="That profile is not for everybody")
+        await self.disk_quota.allow_session(owner)
         within_quota = await self.seats.allow(owner, self._config.profiles[chosen])
         if within_quota and (warm := self.pool.take(chosen)) is not None:
             try:
@@ -216,6 +220,9 @@ class Sessions:
         """Return an owner's sessions, most recently used first."""
         records = await self._store.list(owner)
         return [(record, self.live(record)) for record in records if record.id not in self._deleted]
+
+    async def _live_of(self, owner: str) -> builtins.list[LiveSession]:
+        return [live for _, live in await self.list(owner)]
 
     async def find_shared(self, reader: str, session_id: str) -> tuple[SessionRecord, LiveSession, str]:
         """Return a session that somebody shares with this reader, and who. Raises SessionNotFound."""

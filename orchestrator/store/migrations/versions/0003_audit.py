@@ -16,7 +16,7 @@ _APPEND_ONLY = {
     "sqlite": [
         f"CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit {_REFUSE}",
         f"CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit {_REFUSE}",
-        "CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit "
+        "CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit "  # noqa: S608 - nothing comes from outside
         "WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id) " + _REFUSE,
     ],
     "postgresql": [
