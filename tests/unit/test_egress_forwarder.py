@@ -117,7 +117,7 @@ def test_the_process_forwards_from_the_socket_that_it_is_given(world: World) -> 
             command = [sys.executable, "-c", program, str(number), str(world.socket)]
             with subprocess.Popen(command, cwd=folder, pass_fds=[number]) as process:
                 try:
-                    async with asyncio.timeout(5):  # nobody has to try twice: who comes early waits
+                    async with asyncio.timeout(30):  # nobody has to try twice: who comes early waits
                         return await asyncio.to_thread(fetch, f"http://example.com:{server}/", port)
                 finally:
                     process.kill()
