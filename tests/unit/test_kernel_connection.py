@@ -20,7 +20,7 @@ from orchestrator.kernel.frames import SUBPROTOCOL, Frame, parse_frame
 from orchestrator.kernel.messages import Message, Reply, State, Stream
 
 TOKEN, KERNEL_ID = "t0ken", "0b5c6d1e-0000-4000-8000-000000000001"
-DEADLINE_S = 5.0
+DEADLINE_S = 60.0
 Script = Callable[[ServerConnection, Frame], Awaitable[None]]
 
 
