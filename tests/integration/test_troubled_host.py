@@ -130,15 +130,18 @@ def test_a_postgres_that_is_killed_is_told_and_nothing_that_was_told_is_lost(tmp
             assert session.printed("print('before')") == "before\n"
             assert list(session.say("demo:run print('said')"))[-1]["status"] == "done"
             cells: list[dict[str, Any]] = []
-            code = "open('ran', 'w').close()\nprint('meanwhile')"
+            code = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.1)\nprint('meanwhile')"
             run = threading.Thread(target=lambda: cells.append(session.run(code)))
-            server.kill()
             run.start()
+            wait_for(lambda: client.get(session.path).json()["state"] == "busy", "the cell")
+            server.kill()
+            (stack.folder / "data" / "sessions" / session.id / "workspace" / "go").touch()
             refused = client.post("/v1/sessions", json={})
             assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable"), refused.text
             assert client.get("/readyz").status_code == 503
             server.start()
             run.join(60)
+            assert cells[0]["outputs"][0]["text"] == "meanwhile\n"
             assert session.printed("print('after')") == "after\n"
             stack.kill(stack.orchestrator)
             server.kill(signal.SIGKILL)
@@ -146,8 +149,8 @@ def test_a_postgres_that_is_killed_is_told_and_nothing_that_was_told_is_lost(tmp
             server.start()
             stack.start_orchestrator()
             assert [one["name"] for one in client.get("/v1/sessions").json()] == ["kept"]
-            answer = client.get(f"{session.path}/messages").json()[1]
-            assert answer["parts"][0]["outputs"][0]["text"] == "said\n"
+            parts = client.get(f"{session.path}/messages").json()[1]["parts"]
+            assert [part["outputs"][0]["text"] for part in parts if part["type"] == "cell"] == ["said\n"]
             assert not (tmp_path / "data" / "glovebox.sqlite").exists()
             session.delete()
 
