@@ -1,10 +1,12 @@
 """People on a each real database: what lets somebody in, and what ends that at once."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from sqlalchemy import create_engine, text
 
 from orchestrator.errors import BadRequest, Conflict, NotFound, TooManyRequests, Unauthorized
 from orchestrator.limits import PASSWORD_LONGEST
@@ -264,3 +266,18 @@ async def test_the_file_with_the_first_admins_password_goes_when_it_opens_nothin
     await people.set_password("admin", PASSWORD)
     await make_first_admin(people, None, tmp_path)
     assert not file.exists()
+
+
+async def test_a_login_does_not_slip_in_beside_another_password(database: Database, database_url: str) -> None:
+    """Another process gives the person a new password, and has ended their logins, at this very moment."""
+    store = PeopleStore(database)
+    user = await store.add("1" * 32, "ann", "member", "the old hash")
+    engine = create_engine(database_url)
+    with engine.connect() as other:
+        other.execute(text("UPDATE users SET password_hash = 'the new hash'"))
+        coming_in = asyncio.create_task(store.add_login("2" * 16, user, "", "x", datetime.now(UTC) + timedelta(days=1)))
+        await asyncio.wait({coming_in}, timeout=0.3)
+        other.commit()
+    engine.dispose()
+    assert not await coming_in
+    assert await store.secrets(user.id, LOGIN) == []
