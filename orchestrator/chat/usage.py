@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from orchestrator.config import Price
+from orchestrator.config_models import Price
 from orchestrator.metrics import MODEL_COST, MODEL_TOKENS
 
 _PER = 1_000_000

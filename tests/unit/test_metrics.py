@@ -4,7 +4,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.chat.usage import cost, count_usage
-from orchestrator.config import Price
+from orchestrator.config_models import Price
 from orchestrator.metrics import CELLS, MODEL_COST, MODEL_TOKENS, REFUSALS, SPAWNER_TIMES, exposition
 from orchestrator.tallies import Label, Tally, TallyByMany
 
