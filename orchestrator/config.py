@@ -318,7 +318,8 @@ def _value(problem: Any) -> str:
     """Return the value that is wrong, as the message has it."""
     parts = [str(part) for part in problem["loc"]]
     hidden = any(_SECRET.search(part) for part in parts)
-    hidden |= parts[:1] == ["providers"] and any(_SECRET_IN_PROVIDERS.search(part) for part in parts)
+    if parts[:1] == ["providers"]:
+        hidden |= isinstance(problem["input"], dict | list) or any(_SECRET_IN_PROVIDERS.search(part) for part in parts)
     return " (its value is not shown)" if hidden else f" (value {_short(problem['input'])})"
 
 
