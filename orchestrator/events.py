@@ -172,7 +172,7 @@ class ReplyRestarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReplyUsage(Event):
-    """What a reply used; `cost` is None where no price is known. `window_tokens` is what the request had of `window`."""
+    """What a reply used; `cost` is None where no price is known, `window_tokens` what the request had of `window`."""
 
     type: ClassVar[str] = "usage"
     tokens_in: int

@@ -13,12 +13,14 @@ from typing import Any
 
 import jiter
 
+from orchestrator.chat import repair
 from orchestrator.chat.fenced import Fences, Piece
-from orchestrator.chat.repair import TOOL_NAME, code_of, means_python
+from orchestrator.chat.repair import code_of, means_python
 from orchestrator.chat.thinking import Thoughts
 from orchestrator.events import CodeDelta, Event, ReasoningDelta, TextDelta
 from orchestrator.limits import CODE_BYTES, LIVE_CODE_CHARS, MODEL_REPLY_CALLS, MODEL_REPLY_CHARS
 
+TOOL_NAME = repair.TOOL_NAME
 _ARGUMENTS_HINT = 'Call run_python with the arguments {"code": "<python>"}.'
 _IN_TEXT = re.compile(r"\s*<tool_call>\s*(\{.*?\})\s*</tool_call>\s*", re.DOTALL)
 

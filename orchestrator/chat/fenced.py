@@ -16,7 +16,7 @@ There is no tool to call. In place of run_python, write the code in your reply, 
 ```python
 print(1 + 1)
 ```
-The block begins with a line ```python, ends with a line ```, and then your reply is over: stop there, for whatever you \
+The block begins with a line ```python, ends with a line ```, and then your reply is over: stop there, for what you \
 write behind it is thrown away. The code is run at once, and the next message, which begins with [result of the code], \
 has what it printed and showed. Write one block in a reply, and no result of your own. Code that is only to be read \
 and not to be run goes into a block that begins with ```text. If the code itself has a line of three backticks, begin \

@@ -1,4 +1,4 @@
-"""Thoughts that a server leaves in the text, `<think>…</think>` before the answer: told apart while they stream. Pure."""
+"""Thoughts that a server leaves in the text, `<think>…</think>` before the answer: told apart as they stream. Pure."""
 
 _OPEN, _CLOSE = "<think>", "</think>"
 

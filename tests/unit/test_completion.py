@@ -180,7 +180,7 @@ def test_a_finish_reason_stays_when_later_chunks_have_none() -> None:
 
 def test_usage_comes_last_with_no_choices() -> None:
     usage = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
-    last = dict({**ABOUT, "choices": [], "usage": usage})
+    last = {**ABOUT, "choices": [], "usage": usage}
     reply, events = take(chunk(content="a", finish="stop"), last)
     assert reply.usage == {"prompt_tokens": 12, "completion_tokens": 3, "cached_tokens": 0}
     assert (reply.text, reply.finish_reason, events) == ("a", "stop", [TextDelta("a")])
@@ -212,7 +212,7 @@ def test_usage_may_be_told_in_part() -> None:
 
 def test_only_the_first_choice_counts() -> None:
     choices = [{"index": number, "delta": {"content": f"{number}"}, "finish_reason": None} for number in (0, 1)]
-    assert take(dict({**ABOUT, "choices": choices}))[0].text == "0"
+    assert take({**ABOUT, "choices": choices})[0].text == "0"
 
 
 def test_a_reply_without_end_is_too_long() -> None:
@@ -321,8 +321,21 @@ def test_what_a_call_plainly_means_is_taken(given: str, code: str | None) -> Non
 
 @pytest.mark.parametrize(
     "name",
-    ["python", "", "ipython", "python3", "code_interpreter", "execute_python", "run_code", "functions.run_python"]
-    + ["execute_python_code", "run_python_code", "python_interpreter", "jupyter", "execute"],
+    [
+        "python",
+        "",
+        "ipython",
+        "python3",
+        "code_interpreter",
+        "execute_python",
+        "run_code",
+        "functions.run_python",
+        "execute_python_code",
+        "run_python_code",
+        "python_interpreter",
+        "jupyter",
+        "execute",
+    ],
 )
 def test_a_made_up_tool_that_can_only_be_this_one_is_this_one(name: str) -> None:
     assert read_call(ToolCall(name=name, arguments=arguments("1"))) == "1"
