@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import httpx2
@@ -89,11 +90,17 @@ class Clients:
         )
 
 
-def _trust(provider: Provider) -> ssl.SSLContext | bool:
+@cache
+def _system_trust() -> ssl.SSLContext:
+    """Return the system's certificates; reading them takes longer than all else of a client."""
+    return httpx2.create_ssl_context()
+
+
+def _trust(provider: Provider) -> ssl.SSLContext:
     """Return which certificates are trusted: the system's, and those of the provider's bundle."""
     if provider.ca_bundle is None:
-        return True
-    context = ssl.create_default_context()
+        return _system_trust()
+    context = httpx2.create_ssl_context()
     try:
         context.load_verify_locations(provider.ca_bundle)
     except (OSError, ssl.SSLError) as error:

@@ -42,6 +42,7 @@ _KINDS: tuple[tuple[type[Exception], str, str], ...] = (
     (openai.APIError, "model_failed", "The provider broke off with an error. Try again, or pick another model."),
     (ValueError, "model_nonsense", "The provider's answer makes no sense. Try again, or pick another model."),
 )
+_REFUSING = (400, 413, 422, 500)
 _WITH_OWN_KEY = "The provider refused the key that you brought. Give another one, or take it back."
 
 
@@ -57,31 +58,26 @@ def model_failure(
         wait_s: how long the provider asked to wait.
 
     """
-    for kind, code, sentence in _KINDS:
-        if isinstance(error, kind):
-            break
-    else:
+    found = next(((code, sentence) for kind, code, sentence in _KINDS if isinstance(error, kind)), None)
+    if found is None:
         return None
+    code, sentence = found
     reason = _without(_reason(error), secrets)
-    told = f" {'The reason' if isinstance(error, openai.APIConnectionError) else 'It said'}: {reason}" if reason else ""
-    status = getattr(error, "status_code", None)
-    words = f"{getattr(error, 'code', '')} {_all_words(error)}"
-    if isinstance(error, openai.APIError) and (status in (None, 400, 413, 422, 500)):
-        if status == 413 or _WINDOW.search(words):
-            return WindowRefused(
-                "The conversation is longer than this model's window. Pick a model with a larger one, or begin a new "
-                f"session.{told}"
-            )
-        if _FILTER.search(words):
-            return filtered(reason)
-    if _is_used_up(error):
-        return ModelUnavailable(
-            f"What this key may use at the provider is used up. Ask whoever pays for it.{told}",
-            code="model_quota_used_up",
+    said = "The reason" if isinstance(error, openai.APIConnectionError) else "It said"
+    told = f" {said}: {reason}" if reason else ""
+    if _is_about_the_window(error):
+        return WindowRefused(
+            "The conversation is longer than this model's window. Pick a model with a larger one, or begin a new "
+            f"session.{told}"
         )
-    if code == "model_key_refused" and own_key:
+    if _is_about(error, _FILTER, _REFUSING):
+        return filtered(reason)
+    if getattr(error, "status_code", None) == 402 or _is_about(error, _USED_UP, (403, 429)):
+        code = "model_quota_used_up"
+        sentence = "What this key may use at the provider is used up. Ask whoever pays for it."
+    elif code == "model_key_refused" and own_key:
         sentence = _WITH_OWN_KEY
-    if code == "model_rate_limited" and wait_s is not None and wait_s >= 1:
+    elif code == "model_rate_limited" and wait_s is not None and wait_s >= 1:
         sentence = f"The provider is asked too often right now. Try again in {in_words(wait_s)}."
     return ModelUnavailable(f"{sentence}{told}", code=code)
 
@@ -93,14 +89,6 @@ def filtered(reason: str = "") -> ModelUnavailable:
     return ModelUnavailable(detail, code="model_filtered")
 
 
-def _is_used_up(error: Exception) -> bool:
-    """Tell whether money or a quota has run out, which no waiting mends."""
-    if getattr(error, "status_code", None) == 402:
-        return True
-    about = isinstance(error, openai.APIError) and getattr(error, "status_code", None) in (None, 403, 429)
-    return about and _USED_UP.search(f"{getattr(error, 'code', '')} {_all_words(error)}") is not None
-
-
 def in_words(seconds: float) -> str:
     """Return a time to wait as people say it."""
     if seconds < 90:
@@ -109,8 +97,17 @@ def in_words(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _all_words(error: Exception) -> str:
-    return f"{error} {getattr(error, 'body', '')}"[:4000]
+def _is_about_the_window(error: Exception) -> bool:
+    return getattr(error, "status_code", None) == 413 or _is_about(error, _WINDOW, _REFUSING)
+
+
+def _is_about(error: Exception, words: re.Pattern[str], statuses: tuple[int, ...]) -> bool:
+    """Tell whether an error with one of these statuses, or one in a stream, which has none, speaks of something."""
+    if not isinstance(error, openai.APIError) or isinstance(error, openai.APIConnectionError):
+        return False
+    status = getattr(error, "status_code", None)
+    said = f"{error.code} {error.message} {error.body}"[:4000]
+    return (status is None or status in statuses) and words.search(said) is not None
 
 
 def _without(words: str, secrets: tuple[str, ...]) -> str:

@@ -15,6 +15,10 @@ _TRANSIENT = frozenset({408, 409, 429})
 _LASTING = frozenset({"model_window_full", "model_filtered", "model_quota_used_up"})
 
 
+def _dice() -> float:
+    return random.random()  # noqa: S311 - it spreads those who wait, and keeps no secret
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How often a reply is asked for again, and how the waits grow; each is drawn between a half and the whole."""
@@ -22,7 +26,7 @@ class Patience:
     retries: int = 2
     first_s: float = 0.5
     most_s: float = 8.0
-    dice: Callable[[], float] = random.random
+    dice: Callable[[], float] = _dice
 
     def wait_s(self, error: Exception, failed_before: int) -> float | None:
         """Return the seconds to wait before the reply is asked for again, or None: it is not.
@@ -34,7 +38,7 @@ class Patience:
         asked_s = retry_after_s(error)
         if asked_s is not None:
             return asked_s if asked_s <= MODEL_BACKOFF_S else None
-        longest = min(self.most_s, self.first_s * 2**failed_before)
+        longest: float = min(self.most_s, self.first_s * 2**failed_before)
         return longest * (0.5 + self.dice() / 2)
 
 

@@ -319,24 +319,10 @@ def test_what_a_call_plainly_means_is_taken(given: str, code: str | None) -> Non
     assert isinstance(read, Rejected) if code is None else read == code
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "python",
-        "",
-        "ipython",
-        "python3",
-        "code_interpreter",
-        "execute_python",
-        "run_code",
-        "functions.run_python",
-        "execute_python_code",
-        "run_python_code",
-        "python_interpreter",
-        "jupyter",
-        "execute",
-    ],
-)
+MADE_UP = ["python", "", "ipython", "python3", "code_interpreter", "execute_python", "run_code", "run_python_code"]
+
+
+@pytest.mark.parametrize("name", [*MADE_UP, "functions.run_python", "python_interpreter", "jupyter", "execute"])
 def test_a_made_up_tool_that_can_only_be_this_one_is_this_one(name: str) -> None:
     assert read_call(ToolCall(name=name, arguments=arguments("1"))) == "1"
 
