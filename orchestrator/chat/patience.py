@@ -1,10 +1,9 @@
 """Whether what failed is asked again, and after how long. Pure, but for the dice."""
 
-import email.utils
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import openai
 
@@ -12,6 +11,7 @@ from orchestrator.chat.failures import model_failure
 from orchestrator.limits import MODEL_BACKOFF_S
 
 _TRANSIENT = frozenset({408, 409, 429})
+_HTTP_DATE = "%a, %d %b %Y %H:%M:%S GMT"
 _LASTING = frozenset({"model_window_full", "model_filtered", "model_quota_used_up"})
 
 
@@ -55,9 +55,9 @@ def retry_after_s(error: Exception) -> float | None:
         if seconds >= 0:  # which no NaN is
             return seconds
     try:
-        at = email.utils.parsedate_to_datetime(str(headers["retry-after"]))
-        return max(0.0, at.timestamp() - time.time())
-    except (KeyError, ValueError, TypeError, OverflowError):
+        at = datetime.strptime(headers.get("retry-after", ""), _HTTP_DATE).replace(tzinfo=UTC)
+        return max(0.0, (at - datetime.now(UTC)).total_seconds())
+    except ValueError:
         return None
 
 

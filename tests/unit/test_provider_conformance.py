@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -554,6 +555,15 @@ async def test_a_wait_that_is_too_long_is_told(world: World) -> None:
     answer = await world.ask(status(429, retry_after="3600"))
     assert (answer.code, answer.waits) == ("model_rate_limited", [])
     assert "Try again in 60 min." in str(answer.problem)
+
+
+async def test_retry_after_may_be_a_date_and_nonsense_is_none(world: World) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=20)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    (waited,) = (await world.ask(status(503, retry_after=soon), says("Yes."))).waits
+    assert 0 < waited <= 20
+    for nonsense in ("soon", "nan", "-1", ""):
+        (waited,) = (await world.ask(status(503, retry_after=nonsense), says("Yes."))).waits
+        assert 0.25 <= waited <= 0.5
 
 
 async def test_a_server_that_says_that_it_is_no_use_is_believed(world: World) -> None:
