@@ -68,6 +68,7 @@ class Asker:
         self._owner = owner
         self._session_id = session_id
         self._sleep = sleep
+        self._thoughts: dict[str, str] = {}  # before the calls of this turn, by their ids
 
     async def ask(
         self,
@@ -92,7 +93,7 @@ class Asker:
         failed = 0
         try:
             while True:
-                body = request(self._target.manner, self._target.learned, told, tools)
+                body = request(self._target.manner, self._target.learned, told, tools, self._thoughts)
                 reply.is_fenced = is_fenced(self._target.manner, self._target.learned, tools)
                 try:
                     await self._attempt(reply, body, events, spent)
@@ -107,6 +108,7 @@ class Asker:
                 else:
                     break
             self._judge(reply, events)
+            self._thoughts |= {call.id: reply.reasoning for call in reply.calls[:1] if reply.reasoning}
         finally:
             if spent.last is not None:
                 window = self.capabilities.window
