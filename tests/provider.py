@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -130,11 +131,13 @@ def status(code: int, error: Any = None, **headers: Any) -> Act:
 
 
 @contextmanager
-def running_provider() -> Iterator[FakeProvider]:
-    """Run a provider in a thread of its own."""
+def running_provider(certificate: Path | None = None) -> Iterator[FakeProvider]:
+    """Run a provider in a thread of its own; with a certificate (and its key in the same file), over TLS."""
     provider = FakeProvider("")
     app = Starlette(routes=[Route("/{path:path}", _answerer(provider), methods=["POST"])])
-    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=1, ssl_certfile=certificate
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="fake provider", daemon=True)
     thread.start()
@@ -142,7 +145,8 @@ def running_provider() -> Iterator[FakeProvider]:
     while not server.started:
         assert time.monotonic() < until and thread.is_alive(), "the fake provider did not start"
         time.sleep(0.01)
-    provider.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    scheme = "http" if certificate is None else "https"
+    provider.url = f"{scheme}://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
         yield provider
     finally:

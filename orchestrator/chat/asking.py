@@ -98,13 +98,15 @@ class Asker:
                 try:
                     await self._attempt(reply, body, events, spent)
                 except Exception as error:
-                    wait_s = self._wait_s(error, body, failed)
+                    learns = self._learns(error, body)
+                    wait_s = 0.0 if learns else self._target.patience.wait_s(error, failed)
                     if wait_s is None:
                         self._give_up(error, reply, events)
                         break
-                    failed += wait_s >= 0
-                    self._tell_restart(error, reply, events, round_number, wait_s)
-                    await self._sleep(max(wait_s, 0))
+                    failed += not learns
+                    log.info("a reply is asked for again", model=self.model, error=type(error).__name__, wait_s=wait_s)
+                    self._tell_restart(reply, events, round_number, wait_s)
+                    await self._sleep(wait_s)
                 else:
                     break
             self._judge(reply, events)
@@ -115,20 +117,16 @@ class Asker:
                 total = spent.total
                 events.append(ReplyUsage(total.tokens_in, total.tokens_out, total.cost, spent.last.tokens_in, window))
 
-    def _wait_s(self, error: Exception, body: Mapping[str, Any], failed: int) -> float | None:
-        """Return how long to wait before asking again; -1 where it is asked in another way, None: not at all."""
+    def _learns(self, error: Exception, body: Mapping[str, Any]) -> bool:
+        """Heed what a refusal teaches, and tell whether it taught anything."""
         learned = lesson(error, body, self._target.manner, self._target.learned)
-        if learned is not None:
-            log.info("a model is asked in another way", model=self.model, lesson=learned)
-            self._target.learned.add(learned)
-            return -1.0
-        return self._target.patience.wait_s(error, failed)
+        if learned is None:
+            return False
+        log.info("a model is asked in another way", model=self.model, lesson=learned)
+        self._target.learned.add(learned)
+        return True
 
-    def _tell_restart(
-        self, error: Exception, reply: ModelReply, events: EventLog, round_number: int, wait_s: float
-    ) -> None:
-        if wait_s >= 0:
-            log.info("a reply is asked for again", model=self.model, error=type(error).__name__, wait_s=wait_s)
+    def _tell_restart(self, reply: ModelReply, events: EventLog, round_number: int, wait_s: float) -> None:
         if not reply.is_empty:
             events.append(ReplyRestarted(round_number))
         if wait_s >= _TOLD_WAIT_S:
@@ -137,8 +135,7 @@ class Asker:
 
     def _give_up(self, error: Exception, reply: ModelReply, events: EventLog) -> None:
         """Raise what is told about an error, unless what came before it can be used all the same."""
-        cut = isinstance(error, _CutOff)
-        if cut and not reply.is_empty:
+        if isinstance(error, _CutOff) and not reply.is_empty:
             events.append(Notice("reply_cut", "The model's reply broke off in the middle."))
             return
         failure = model_failure(
