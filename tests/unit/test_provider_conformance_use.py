@@ -81,6 +81,7 @@ async def test_a_key_of_ones_own_is_used_for_ones_own_sessions(world: World) -> 
     for _ in range(2):  # and what it pays for counts for no quota
         assert (await world.ask(says("Yes."))).problem is None
     assert OWN in json.dumps(world.provider.requests[0].headers)
+    assert (await world.use.today("ann"))[0].tokens == 0
     assert KEY not in json.dumps(world.provider.requests[0].headers)
     await world.ask(says("Yes."), owner="bob")
     assert KEY in json.dumps(world.provider.requests[0].headers)
