@@ -69,7 +69,7 @@ def test_a_model_without_tools_runs_cells_in_blocks(client: httpx2.Client, provi
     _, second = provider.requests
     assert "```python" in second.body["messages"][-2]["content"]
     assert "42" in second.body["messages"][-1]["content"]
-    assert "41" not in str(second.body) + str(client.get(f"{session.path}/messages").json())
+    assert "printed 41" not in str(second.body) + str(client.get(f"{session.path}/messages").json())
     usages = [event for event in events if event["type"] == "usage"]
     assert (usages[1]["window"], usages[1]["cost"] > 0) == (8192, True)
 
