@@ -191,8 +191,9 @@ class Asker:
     async def _bytes(self, body: dict[str, Any]) -> AsyncGenerator[bytes, None]:
         """Yield the answer as it comes; to stop taking it ends the server's work. Errors are the SDK's."""
         create = self._target.client.chat.completions.with_streaming_response.create
-        extra = dict(self._target.manner.extra_body) or None
-        async with create(**body, extra_body=extra) as response:
+        # The SDK looks through what it is given as messages, piece by piece: 0.1 s of a long conversation.
+        whole = {**body, **self._target.manner.extra_body}
+        async with create(model=body["model"], messages=[], stream=True, extra_body=whole) as response:
             try:
                 async for data in response.iter_bytes():
                     yield data

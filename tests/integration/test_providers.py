@@ -79,7 +79,7 @@ def test_a_failure_is_told_and_the_turn_can_be_tried_again(client: httpx2.Client
     provider.will(too_long, says("Yes."))
     session = ApiSession(client)
     problem = list(session.say("Go.", model="m"))[-1]["problem"]
-    assert (problem["code"], "maximum context length is 10" in problem["detail"]) == ("model_window_full", True)
+    assert (problem["code"], "maximum context length is 10" in problem["detail"]) == ("context_too_long", True)
     assert list(session.say("Again.", model="m"))[-1]["status"] == "done"
 
 
