@@ -59,14 +59,15 @@ class Chat:
             Conflict: a turn runs already; the message was not stored.
             BadRequest: an attachment is not in the workspace, or there is no such model.
             ModelUnavailable: the model has no key.
+            TooManyRequests: the owner has used up what they may use in a day.
 
         """
-        chosen = self._models.pick(model)
+        asker = await self._models.asker(record.owner, record.id, model)
         if record.id in self._beginning or self._running(record.id) is not None:
             raise Conflict("The session is still answering; wait for it, or stop it.", code="turn_running")
         self._beginning.add(record.id)
         try:
-            turn = await self._make_turn(record, session, content, attachments, chosen)
+            turn = await self._make_turn(record, session, content, attachments, asker)
         finally:
             self._beginning.discard(record.id)
         self._turns[record.id] = turn
@@ -104,8 +105,9 @@ class Chat:
         return turn if turn is not None and turn.running else None
 
     async def _make_turn(
-        self, record: SessionRecord, session: LiveSession, content: str, attachments: list[str], model: str
+        self, record: SessionRecord, session: LiveSession, content: str, attachments: list[str], asker: Asker
     ) -> Turn:
+        model = asker.model
         folder = await session.files()
         files = await asyncio.to_thread(folder.list_files)
         missing = set(attachments) - {file.path for file in files}
@@ -125,7 +127,7 @@ class Chat:
         system = system_prompt(session.profile.limits(), self._config.extra_instructions)
         turn = Turn(
             answer.id,
-            Asker(model, self._models.client(model), self._models.price(model)),
+            asker,
             Context(system, told),
             session,
             self._store,

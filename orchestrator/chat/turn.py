@@ -150,7 +150,7 @@ class Turn:
         reply = ModelReply()
         told = await self._context.messages(self._parts, self._results)
         try:
-            await self._asker.ask(reply, told, self.events)
+            await self._asker.ask(reply, told, self.events, round_number=number)
         finally:
             if reply.text:
                 self._parts.append({"type": "text", "round": number, "text": reply.text})

@@ -1,4 +1,4 @@
-"""What unit tests share: a database of each kind, empty and up to date, which goes with the test."""
+"""What unit tests share: a database of each kind, empty and up to date, and a provider that misbehaves."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,6 +10,8 @@ from sqlalchemy import create_engine, text
 
 from orchestrator.store.database import Database
 from tests.postgres import Postgres, running_postgres
+from tests.provider import FakeProvider, running_provider
+from tests.unit.provider_world import KINDS, World, made_world
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
 
@@ -62,3 +64,21 @@ def ask(database_url: str) -> Ask:
         return found
 
     return asked
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[FakeProvider]:
+    with running_provider() as running:
+        yield running
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+async def world(kind: str, provider: FakeProvider, tmp_path: Path) -> AsyncIterator[World]:
+    async for made in made_world(kind, provider, tmp_path):
+        yield made
