@@ -79,8 +79,8 @@ class Chat:
 
         """
         own = own_code(content) is not None
-        chosen = None if own else await self._maker.pick(record, model)
         with self._alone(record.id):
+            chosen = None if own else await self._maker.pick(record, model)
             tree = await self._store.tree(record.id)
             before = tree.head if edits is None else _question(tree, edits).parent_id
             now = datetime.now(UTC)

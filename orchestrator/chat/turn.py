@@ -93,9 +93,9 @@ class Turn(RunningTurn):
         begun = len(self.events)
         try:
             while left:
-                begun = len(self.events)
                 advice = await self._do(*left[0], number)
                 left.popleft()
+                begun = len(self.events)
                 await self._save()
                 if self._stopping or not self._goes_on(advice, number):
                     return False
