@@ -2,7 +2,7 @@
 
 A part is one of these, each with the `round` (which of the turn's model replies) that it belongs to:
 
-    {"type": "text", "text"}                                    what the model said
+    {"type": "text", "text", "reasoning"?}                      what the model said
     {"type": "cell", "call_id", "cell_id", "code", "notes"?}    a call that ran; the cell itself is a row of its own
     {"type": "rejected_call", "call_id", "name", "arguments", "reason", "code"?}
                                                                 one that did not run; with `code` it was a valid one
@@ -41,8 +41,9 @@ _BY_STATUS = {
 
 
 def text_part(reply: ModelReply, number: int) -> Part:
-    """Return what the model said in a round."""
-    return {"type": "text", "round": number, "text": reply.text}
+    """Return what the model said in a round, with what it thought aloud where it tells that."""
+    reasoning = getattr(reply, "reasoning", "")
+    return {"type": "text", "round": number, "text": reply.text} | ({"reasoning": reasoning} if reasoning else {})
 
 
 def cell_part(cell: CellRecord, call_id: str, number: int, notes: Iterable[str] = ()) -> Part:
@@ -65,7 +66,7 @@ def rejected(call_id: str, number: int, name: str, arguments: str, reason: str) 
 
 
 def told(parts: Sequence[Part], results: Mapping[str, str]) -> tuple[list[Part], dict[str, str]]:
-    """Return parts and results as the model reads them: texts, cells and calls that make no sense, and nothing else.
+    """Return parts and results as the model reads them: without notices, and with notes under what ran.
 
     Valid calls that did not run are told as cells, too, whose result says why.
     """
@@ -82,7 +83,9 @@ def told(parts: Sequence[Part], results: Mapping[str, str]) -> tuple[list[Part],
                 shown.append(_as_cell(part, part["call_id"], part["reason"], known))
             case "waiting_call":
                 shown.append(_as_cell(part, part["of"], UNDECIDED, known))
-            case "text" | "rejected_call":
+            case "notice":
+                pass  # that is between the person and us
+            case _:
                 shown.append(part)
     return shown, known
 

@@ -80,8 +80,9 @@ class Turn(RunningTurn):
         try:
             await self._asker.ask(reply, told, self.events)
         finally:
-            if reply.text:
-                self._parts.append(parts.text_part(reply, number))
+            said = parts.text_part(reply, number)
+            if said["text"] or "reasoning" in said:
+                self._parts.append(said)
             for event in self.events.since(before):
                 if isinstance(event, Notice):
                     self._parts.append({"type": "notice", "round": number, "code": event.code, "text": event.text})
