@@ -24,6 +24,7 @@ from orchestrator.api import (
     sessions,
     shares,
 )
+from orchestrator.api import settings as my_settings
 from orchestrator.api.body_limit import BodyLimit
 from orchestrator.api.guard import Guard
 from orchestrator.api.identity import Door, OnePerson, Team, TrustedProxy
@@ -55,7 +56,9 @@ from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
 from orchestrator.store.keys import KeyStore
 from orchestrator.store.people import PeopleStore
+from orchestrator.store.search import SearchStore
 from orchestrator.store.sessions import SessionStore
+from orchestrator.store.settings import SettingsStore
 from orchestrator.store.shares import ShareStore
 from orchestrator.store.usage import UsageStore
 
@@ -80,7 +83,20 @@ def make_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for door in (sessions, executions, files, messages, export, about, metrics, accounts, keys, shares, admin):
+    for door in (
+        sessions,
+        executions,
+        files,
+        messages,
+        export,
+        about,
+        metrics,
+        accounts,
+        keys,
+        my_settings,
+        shares,
+        admin,
+    ):
         app.include_router(door.router)
     app.add_middleware(BodyLimit)
     entrance: Door = OnePerson(settings.token)
@@ -113,6 +129,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     spawner = SpawnerClient(settings.spawner_socket)
     disks = DisksClient(settings.disks_socket)
     store = SessionStore(database)
+    user_settings = SettingsStore(database)
     networks = Networks(settings.config, settings.ca_bundle, store, told_of_egress(audit))
     capacity = Room(*settings.config.promisable(host.memory_mb(), host.cpus()))
     quotas = Quotas(settings.config.quotas, people_store)
@@ -124,7 +141,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     await service.open()
     async with asyncio.TaskGroup() as tasks, demo_model() as demo_socket:
         models = Models(settings.config, demo_socket, own_keys, ModelUse(UsageStore(database), quotas.of))
-        chat = Chat(settings.config.chat, models, service, conversation, refusals.of_turn)
+        chat = Chat(settings.config.chat, models, service, conversation, user_settings, refusals.of_turn)
         background = [
             tasks.create_task(service.put_idle_ones_to_sleep(), name="idle sandboxes"),
             tasks.create_task(presence.watch_for_ever(), name="who may be here"),
@@ -144,6 +161,8 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
                 refusals,
                 people,
                 ShareStore(database),
+                user_settings,
+                SearchStore(database),
                 presence,
                 Elsewhere(people_store, people),
                 None if oidc is None else SingleSignOn(oidc, settings.oidc_secret),
