@@ -71,6 +71,27 @@ REQUEST_LINE_BYTES = 1 * MIB  # to the privileged processes, and back
 LIVE_CODE_CHARS = 60_000  # code beyond this is not shown while it is half-written: each piece costs a look at all
 MODEL_REPLY_CHARS = 1_000_000  # a reply that is longer never ends
 FILES_TOLD = 50  # workspace files named to the model
+# What a model is told.
+PICTURE_SIDE = 1280  # pixels: a chart's words can be read, and providers would scale down what is much larger
+PICTURE_BYTES = 1 * MIB  # of one picture that is told; a larger one is scaled in the sandbox
+UNSEEN_PICTURE_BYTES = 256 * KIB  # of one whose size in pixels nobody knows
+PICTURES_BYTES = 8 * MIB  # of all in one request: providers refuse more than some 20
+SCALED_FROM_BYTES = 64 * MIB  # a picture beyond is not even tried
+PICTURES_KEPT_BYTES = 32 * MIB  # of scaled pictures, in memory, so that none is scaled twice
+TABLES_TOLD = 6  # whose columns are told
+TABLES_TOKENS = 1500  # for all of them
+TABLE_COLUMNS = 40
+TABLE_NAME_CHARS = 60
+TABLE_VALUE_CHARS = 40
+TABLES_KEPT = 2000  # schemas in memory, so that no file is read twice
+ASIDE_S = 6.0  # code of ours in a kernel beside cells; a turn waits for it
+ASIDE_START_S = 15.0  # and for a sandbox that has to start first, because something is attached
+ASIDE_PICTURE_CHARS = 2 * MIB  # printed: a scaled picture in base64
+SUMMARY_S = 120.0  # asking a model for a summary, or to look at a picture
+SUMMARY_CHARS = 20_000  # a summary that is longer is none
+LOOK_CHARS = 8_000
+REFUSALS_OF_LENGTH = 2  # a request that the provider finds too long is made shorter as often
+
 STOP_S = 15.0  # a stopped turn that takes longer is ended as it is
 
 # Passwords, in characters. Each hash costs 64 MiB whatever the length; the longest only bounds what is read.
