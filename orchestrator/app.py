@@ -29,6 +29,7 @@ from orchestrator.api.identity import Door, OnePerson, Team, TrustedProxy
 from orchestrator.api.refusals import Refusals
 from orchestrator.api.services import Services
 from orchestrator.api.visits import Visits
+from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
 from orchestrator.chat.service import Chat
 from orchestrator.chat.tokens import encoding
@@ -53,6 +54,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.people import PeopleStore
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.shares import ShareStore
+from orchestrator.store.summaries import SummaryStore
 
 
 def make_app(settings: Settings) -> FastAPI:
@@ -118,7 +120,8 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     await service.open()
     async with asyncio.TaskGroup() as tasks, demo_model() as demo_socket:
         models = Models(settings.config, demo_socket)
-        chat = Chat(settings.config.chat, models, service, conversation, refusals.of_turn)
+        contexts = Contexts(settings.config.chat, models, SummaryStore(database))
+        chat = Chat(settings.config.chat, models, service, conversation, contexts, refusals.of_turn)
         background = [
             tasks.create_task(service.put_idle_ones_to_sleep(), name="idle sandboxes"),
             tasks.create_task(presence.watch_for_ever(), name="who may be here"),

@@ -128,6 +128,14 @@ class Chat(Part):
     max_repairs: int = Field(default=4, ge=0, le=50, description="failed cells in a row before a turn gives up")
     tool_result_tokens: int = Field(default=4000, ge=200, description="longest cell result told to the model")
     extra_instructions: str = Field(default="", description="added to the system prompt")
+    window_tokens: int | None = Field(
+        default=None, ge=2048, description="window of models whose own is not known; null: 128,000"
+    )
+    summary_model: str | None = Field(
+        default=None, description="summarises old turns when a window is full; null: the model that is asked"
+    )
+    vision_model: str | None = Field(default=None, description="looks at pictures for models that cannot see")
+    picture_tokens: int = Field(default=8000, ge=0, description="most that the pictures of one request may cost")
 
 
 class Server(Part):

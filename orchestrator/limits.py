@@ -85,12 +85,17 @@ TABLE_NAME_CHARS = 60
 TABLE_VALUE_CHARS = 40
 TABLES_KEPT = 2000  # schemas in memory, so that no file is read twice
 ASIDE_S = 6.0  # code of ours in a kernel beside cells; a turn waits for it
+ASIDE_CHARS = 256 * KIB  # printed
 ASIDE_START_S = 15.0  # and for a sandbox that has to start first, because something is attached
 ASIDE_PICTURE_CHARS = 2 * MIB  # printed: a scaled picture in base64
 SUMMARY_S = 120.0  # asking a model for a summary, or to look at a picture
 SUMMARY_CHARS = 20_000  # a summary that is longer is none
 LOOK_CHARS = 8_000
 REFUSALS_OF_LENGTH = 2  # a request that the provider finds too long is made shorter as often
+REFUSED_SHARE = 0.75  # of what was told before
+SMALLEST_SHARE = 0.2  # of a window, however often that came
+SMALLEST_ROOM_TOKENS = 300  # for a question and what came before it
+PICTURES_TOLD = 12  # in one request
 
 STOP_S = 15.0  # a stopped turn that takes longer is ended as it is
 

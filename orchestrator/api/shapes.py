@@ -170,4 +170,6 @@ def _part(part: dict[str, Any], cells: dict[str, CellRecord]) -> dict[str, Any] 
         case "cell":
             cell = cells.get(part["cell_id"])
             return None if cell is None else {"type": "cell", **cell_shape(cell)}
+        case "look":
+            return {name: part[name] for name in ("type", "path", "question", "answer")}
     return {"type": "rejected_call", "name": part["name"], "reason": part["reason"]}

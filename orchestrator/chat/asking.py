@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from orchestrator.chat.completion import ModelReply
 from orchestrator.chat.prompt import TOOL
@@ -15,17 +15,24 @@ from orchestrator.events import EventLog, Notice
 class Asker:
     """One model, as a turn asks it."""
 
-    def __init__(self, model: str, client: AsyncOpenAI, price: Price | None) -> None:
+    def __init__(
+        self,
+        model: str,
+        client: AsyncOpenAI,
+        price: Price | None,
+        tools: Sequence[ChatCompletionToolParam] = (TOOL,),
+    ) -> None:
         self.model = model
         self._client = client
         self._price = price
+        self._tools = list(tools)
 
     async def ask(self, reply: ModelReply, told: Sequence[ChatCompletionMessageParam], events: EventLog) -> None:
         """Fill a reply as it streams in; watchers see it in `events`. What came before an error stays in it."""
         stream = await self._client.chat.completions.create(
             model=self.model,
             messages=list(told),
-            tools=[TOOL],
+            tools=self._tools,
             stream=True,
             stream_options={"include_usage": True},
         )

@@ -1,11 +1,11 @@
-"""What a model can do."""
+"""What a model can do, as the rest of the chat needs to know it."""
 
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model can do; the defaults are of one that nothing is known of."""
+    """A model's window in tokens, whether it calls tools and sees pictures, and how long a reply may be."""
 
     window: int = 128_000
     tools: bool = True

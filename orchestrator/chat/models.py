@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 from openai import AsyncOpenAI
 
+from orchestrator.chat.capabilities import Capabilities
 from orchestrator.config import Config, Price, Provider
 from orchestrator.errors import BadRequest, ModelUnavailable
 
@@ -77,6 +78,10 @@ class Models:
     def price(self, model: str) -> Price | None:
         """Return what a model costs, where the config says it."""
         return next((p.prices[model] for p in self._config.providers if model in p.models and model in p.prices), None)
+
+    def about(self, model: str) -> Capabilities:
+        """Return what a model can do."""
+        return Capabilities(window=self._config.chat.window_tokens or Capabilities().window)
 
     async def close(self) -> None:
         """Close all clients."""

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.chat.asking import Asker
-from orchestrator.chat.context import Context
+from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
-from orchestrator.chat.prompt import conversation, system_prompt
 from orchestrator.chat.tokens import cut_middle
 from orchestrator.chat.tool_result import tool_result
 from orchestrator.chat.turn import Turn
@@ -34,6 +33,7 @@ class Chat:
         models: Models,
         sessions: Sessions,
         store: ConversationStore,
+        contexts: Contexts,
         tell: Callable[[SessionRecord, dict[str, Any]], None],
     ) -> None:
         """`tell` is called with the problem of each turn that ended with one."""
@@ -41,6 +41,7 @@ class Chat:
         self._models = models
         self._sessions = sessions
         self._store = store
+        self._contexts = contexts
         self._tell = tell
         self._turns: dict[str, Turn] = {}
         self._beginning: set[str] = set()
@@ -117,16 +118,17 @@ class Chat:
         )
         answer = MessageRecord(uuid.uuid4().hex, record.id, "assistant", now, model=model, status="running")
         earlier = await self._store.messages(record.id)
-        results = await asyncio.to_thread(self._results, await self._store.cells(record.id))
+        cells = await self._store.cells(record.id)
+        results = await asyncio.to_thread(self._results, cells)
         await self._store.add_messages(question, answer)
         if record.name == NEW_SESSION_NAME:
             await self._sessions.rename(record, _name_from(content))
-        told = conversation([*earlier, question], results, files)
-        system = system_prompt(session.profile.limits(), self._config.extra_instructions)
+        extra = self._config.extra_instructions
+        context = self._contexts.make(session, model, [*earlier, question], cells, results, files, extra)
         turn = Turn(
             answer.id,
-            Asker(model, self._models.client(model), self._models.price(model)),
-            Context(system, told),
+            Asker(model, self._models.client(model), self._models.price(model), context.tools),
+            context,
             session,
             self._store,
             self._config,

@@ -1,4 +1,4 @@
-"""Counting tokens, offline too: with tiktoken where its encoding is at hand, else by a stated estimate. All of it blocks.
+"""Counting tokens, offline too: with tiktoken where its encoding is at hand, else by a stated estimate. All blocks.
 
 What was counted once is kept by its digest: a long conversation is told in each round, and counted in none of them.
 """

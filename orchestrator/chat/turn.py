@@ -11,12 +11,10 @@ from orchestrator.chat.asking import Asker
 from orchestrator.chat.completion import ModelReply, Rejected, ToolCall, read_call
 from orchestrator.chat.context import Context
 from orchestrator.chat.failures import model_failure
-from orchestrator.chat.tokens import cut_middle
-from orchestrator.chat.tool_result import tool_result
 from orchestrator.config import Chat
-from orchestrator.errors import GloveboxError
+from orchestrator.errors import GloveboxError, ModelUnavailable
 from orchestrator.events import CallRejected, EventLog, TurnFinished
-from orchestrator.limits import STOP_S
+from orchestrator.limits import REFUSALS_OF_LENGTH, STOP_S
 from orchestrator.metrics import MODEL_ERRORS, MODEL_TIMES
 from orchestrator.sessions.session import LiveSession
 from orchestrator.store.conversation import ConversationStore
@@ -148,17 +146,32 @@ class Turn:
     async def _ask(self, number: int) -> ModelReply:
         """Ask for one reply of the model, keeping what came of it even when it breaks off."""
         reply = ModelReply()
-        told = await self._context.messages(self._parts, self._results)
         try:
-            await self._asker.ask(reply, told, self.events)
+            await self._ask_what_fits(reply)
         finally:
             if reply.text:
                 self._parts.append({"type": "text", "round": number, "text": reply.text})
         return reply
 
+    async def _ask_what_fits(self, reply: ModelReply) -> None:
+        """Ask, and ask again with less where the provider finds it too long."""
+        for left in reversed(range(REFUSALS_OF_LENGTH + 1)):
+            told = await self._context.messages(self._parts, self._results, self.events)
+            try:
+                await self._asker.ask(reply, told, self.events)
+            except ModelUnavailable as error:
+                if error.code != "context_too_long" or not left:
+                    raise
+                self._context.refused()
+            else:
+                return
+
     async def _do(self, call: ToolCall, number: int) -> None:
         """Run one call's code, or tell the model why the call makes no sense."""
         call_id = call.id or f"call_{uuid.uuid4().hex}"
+        if (looked := await self._context.look(call)) is not None:
+            self._parts.append({"type": "look", "round": number, "call_id": call_id, **looked})
+            return
         match read_call(call):
             case Rejected(reason):
                 self._failures_in_a_row += 1
@@ -176,8 +189,7 @@ class Turn:
             case str(code):
                 cell = await self._session.run_cell(code, None, self.events, self.message_id)
                 self._failures_in_a_row = 0 if cell.status == "ok" else self._failures_in_a_row + 1
-                result = await asyncio.to_thread(cut_middle, tool_result(cell), self._config.tool_result_tokens)
-                self._results[cell.cell_id] = result
+                self._results[cell.cell_id] = await self._context.result(cell)
                 self._parts.append(
                     {"type": "cell", "round": number, "call_id": call_id, "cell_id": cell.cell_id, "code": code}
                 )
