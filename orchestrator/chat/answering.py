@@ -46,7 +46,11 @@ class Answerer:
 
     async def _ask(self, reply: ModelReply, told: Sequence[ChatCompletionMessageParam], most_chars: int) -> None:
         stream = await self._client.chat.completions.create(
-            model=self.model, messages=list(told), stream=True, stream_options={"include_usage": True}
+            model=self.model,
+            messages=[],
+            extra_body={"messages": list(told)},  # the SDK does not look through it, which takes long
+            stream=True,
+            stream_options={"include_usage": True},
         )
         async with stream:
             async for chunk in stream:

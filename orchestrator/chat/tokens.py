@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -30,6 +31,7 @@ _KEPT_COUNTS = 20_000  # of some hundred bytes each
 _PIECE = re.compile(
     r"[A-Z]?[a-z]{1,6}|[A-Z]{1,3}|[0-9]{1,3}|[\u0080-\u1fff]{1,2}|[^\x00-\x7f]| {2,16}|[\n\r\t]{1,8}|[^\w\s]|_"
 )
+_LONGEST_PIECE = 32  # with the blanks before it
 
 # What a message costs beside its text, and a tool beside its schema, by OpenAI's own account of it, rounded up.
 MESSAGE_TOKENS = 4
@@ -119,11 +121,13 @@ def cut_middle(text: str, most_tokens: int) -> str:
     half = max(1, most_tokens // 2)
     known = encoding()
     if known is None:
-        pieces = [found.span() for found in _PIECE.finditer(text)]
-        if len(pieces) <= most_tokens:
+        pieces = len(_PIECE.findall(text))
+        if pieces <= most_tokens:
             return text
-        head, tail = text[: pieces[half - 1][1]], text[pieces[-half][0] :]
-        return _joined(head, len(pieces) - 2 * half, tail, about="about ")
+        *_, last = islice(_PIECE.finditer(text), half)
+        end = text[-half * _LONGEST_PIECE :]
+        first = [found.start() for found in _PIECE.finditer(end)][-half]
+        return _joined(text[: last.end()], pieces - 2 * half, end[first:], about="about ")
     tokens = known.encode(text, disallowed_special=())
     if len(tokens) <= most_tokens:
         return text
