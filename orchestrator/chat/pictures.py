@@ -1,4 +1,4 @@
-"""Pictures for a model with vision: what is one, what it costs, and which of many are shown. Pure.
+"""Pictures for a model with vision: what is one, and what it costs. Pure.
 
 Nothing here decodes a picture (THREATS F3): its kind is told by its first bytes, its size by numbers that stand at a
 fixed place in them. What is too large is scaled in the sandbox.
@@ -7,12 +7,12 @@ fixed place in them. What is too large is scaled in the sandbox.
 import struct
 from base64 import b64decode, b64encode
 from binascii import Error as NoBase64
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from orchestrator.limits import PICTURE_BYTES, PICTURE_SIDE, PICTURES_BYTES, UNSEEN_PICTURE_BYTES
+from orchestrator.limits import PICTURE_BYTES, PICTURE_SIDE, UNSEEN_PICTURE_BYTES
 
 HEAD_BYTES = 64
 _PREFIX = "data:{};base64,"
@@ -101,18 +101,6 @@ def tokens_of_part(part: Mapping[str, Any]) -> int:
     url = part.get("image_url", {}).get("url", "") if part.get("type") == "image_url" else ""
     _, width, height = kind_and_size(_head(url.partition(",")[2]))
     return picture_tokens(width, height)
-
-
-def within_budget(sizes: Iterable[tuple[int, int]], most_tokens: int) -> int:
-    """Return how many pictures are shown, of `(tokens, bytes)` in the order in which they matter."""
-    shown = tokens = size = 0
-    for picture_cost, picture_bytes in sizes:
-        tokens += picture_cost
-        size += picture_bytes
-        if tokens > most_tokens or size > PICTURES_BYTES:
-            break
-        shown += 1
-    return shown
 
 
 def _head(base64: str) -> bytes:

@@ -165,20 +165,6 @@ def question(
     return {"role": "user", "content": text}
 
 
-def conversation(
-    messages: Sequence[MessageRecord], results: Mapping[str, str], files: Sequence[FoundFile]
-) -> list[ChatCompletionMessageParam]:
-    """Return the conversation for the provider. `results` has the tool result of each cell by its id."""
-    told: list[ChatCompletionMessageParam] = []
-    latest = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
-    for position, message in enumerate(messages):
-        if message.role == "user":
-            told.append(question(message, files if position == latest else None))
-        else:
-            told += assistant_messages(message.parts, results)
-    return told
-
-
 def assistant_messages(
     parts: Sequence[Mapping[str, Any]], results: Mapping[str, str], shown: Shown = _NO_PICTURES
 ) -> list[ChatCompletionMessageParam]:

@@ -29,7 +29,8 @@ _KEPT_COUNTS = 20_000  # of some hundred bytes each
 # The estimate: a piece a token. Counted on prose, code, tables of numbers and Chinese it is 0.9 to 1.7 times tiktoken's
 # count; on base64 and emoji it can be half of it, which is what the margin of a window is for.
 _PIECE = re.compile(
-    r"[A-Z]?[a-z]{1,6}|[A-Z]{1,3}|[0-9]{1,3}|[\u0080-\u1fff]{1,2}|[^\x00-\x7f]| {2,16}|[\n\r\t]{1,8}|[^\w\s]|_"
+    r"[A-Z]?[a-z]{1,6}|[A-Z]{1,3}|[0-9]{1,3}|[\u0080-\u1fff]{1,2}|[^\x00-\x7f]"
+    r"| (?=[0-9])| {2,16}?(?= [0-9])| {2,16}|[\n\r\t]{1,8}|[^\w\s]|_"
 )
 _LONGEST_PIECE = 32  # with the blanks before it
 
@@ -131,7 +132,8 @@ def cut_middle(text: str, most_tokens: int) -> str:
     tokens = known.encode(text, disallowed_special=())
     if len(tokens) <= most_tokens:
         return text
-    return _joined(known.decode(tokens[:half]), len(tokens) - 2 * half, known.decode(tokens[-half:]))
+    head, tail = (known.decode(part, errors="ignore") for part in (tokens[:half], tokens[-half:]))
+    return _joined(head, len(tokens) - 2 * half, tail)
 
 
 def _counted(text: str) -> int:
