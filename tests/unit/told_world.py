@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,12 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import openai
+
 from orchestrator.chat.asking import Asker
+from orchestrator.chat.completion import ModelReply
 from orchestrator.chat.context import Context
 from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
 from orchestrator.chat.turn import Turn
 from orchestrator.config import Chat, Profile
+from orchestrator.errors import ModelUnavailable
 from orchestrator.events import Event, EventLog
 from orchestrator.sessions.aside import Aside
 from orchestrator.store.conversation import ConversationStore
@@ -32,6 +37,18 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def printed(text: str) -> dict[str, Any]:
     return {"output_type": "stream", "name": "stdout", "text": text}
+
+
+class PlainAsker(Asker):
+    """Asks once, and knows what is said of a request that is too long."""
+
+    async def ask(self, reply: ModelReply, told: Sequence[Any], events: EventLog) -> None:
+        try:
+            await super().ask(reply, told, events)
+        except openai.BadRequestError as error:
+            if error.code != "context_length_exceeded":
+                raise
+            raise ModelUnavailable("It is too long.", code="context_too_long") from error
 
 
 class PlayedSandbox:
@@ -85,6 +102,7 @@ class World:
     branch: list[MessageRecord] = field(default_factory=list)
     results: dict[str, str] = field(default_factory=dict)
     model: str = "m"
+    problem: dict[str, Any] | None = None
 
     def files(self) -> list[FoundFile]:
         return self.session.folder.list_files()
@@ -101,7 +119,7 @@ class World:
         answer = MessageRecord(ids[1], self.record.id, "assistant", NOW, model=self.model, status="running")
         await self.conversation.add_messages(question, answer)
         context = self.context(question, extra)
-        asker = Asker(self.model, self.models.client(self.model), None, context.tools)
+        asker = PlainAsker(self.model, self.models.client(self.model), None, context.tools)
         session: Any = self.session
         turn = Turn(answer.id, asker, context, session, self.conversation, self.chat)
         ended = asyncio.Event()
@@ -109,7 +127,8 @@ class World:
         await ended.wait()
         self.results |= turn._results
         parts = turn._parts
-        kept = MessageRecord(answer.id, self.record.id, "assistant", NOW, model=self.model, parts=list(parts), problem=turn.problem)  # fmt: skip
+        kept = MessageRecord(answer.id, self.record.id, "assistant", NOW, model=self.model, parts=list(parts))
+        self.problem = turn.problem
         self.branch += [question, kept]
         return kept, [event async for _, event in turn.events.follow()]
 
@@ -126,8 +145,6 @@ async def world(
     database = Database(f"sqlite:///{tmp_path / 'glovebox.sqlite'}")
     await database.open()
     record = await SessionStore(database).add("somebody", "a session", "standard")
-    import os
-
     folder = SessionFolder(tmp_path / "session", os.getuid(), 2**30)
     folder.make()
     config = provider.config(*models, **chat)
