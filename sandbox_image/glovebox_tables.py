@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,8 @@ def _text_table(path: Path) -> tuple[dict[str, Any], str]:
     if not whole:
         text = text.rpartition("\n")[0]
     separator = "\t" if path.suffix.lower() == ".tsv" else _separator(text)
-    rows = list(islice((row for row in csv.reader(text.splitlines(), delimiter=separator) if row), SAMPLE_ROWS + 1))
+    read_rows = csv.reader(StringIO(text, newline=""), delimiter=separator)
+    rows = list(islice((row for row in read_rows if row), SAMPLE_ROWS + 1))
     if not rows:
         return {"name": "", "rows": 0, "about": False, "columns": []}, ""
     names, sample = _header(rows)
