@@ -72,7 +72,7 @@ class Contexts:
         summariser = self._aside(self._config.summary_model) or Answerer(model, self._models)
         memory = Memory(self._summaries, session.id, summariser)
         surroundings = Surroundings(self._knowledge, session, files, branch[-1].attachments)
-        if about.vision:
+        if about.vision or model == self._config.vision_model:
             budget = min(self._config.picture_tokens, about.window // _PICTURES_SHARE)
             return Context(subject, memory, surroundings, Pictures(self._pictures, session, cells, budget))
         watcher = self._aside(self._config.vision_model) if about.tools else None

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from orchestrator.chat.capabilities import Capabilities
+from orchestrator.chat.knowledge import Watching
 from orchestrator.chat.models import Models
 from orchestrator.events import CellStarted, EventLog
 from orchestrator.limits import PICTURE_BYTES
+from orchestrator.sessions.variables import Report
 from orchestrator.workspace.names import WorkspacePath
 from tests.unit.counting_provider import Provider, call, text_of
 from tests.unit.test_pictures import JPEG, png
@@ -279,9 +281,6 @@ async def test_a_vision_model_that_does_not_exist_leaves_the_other_one_blind(
 
 
 async def test_a_sandbox_that_starts_for_a_table_is_told_to_whoever_follows(here: World) -> None:
-    from orchestrator.chat.knowledge import Watching
-    from orchestrator.sessions.variables import Report
-
     events = EventLog()
     watching = Watching(events)
     watching.starting()
