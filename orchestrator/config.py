@@ -126,11 +126,9 @@ class Chat(Part):
     default_model: str | None = Field(default=None, description="null: the first model that can be used")
     max_rounds: int = Field(default=16, ge=1, le=200, description="model replies in one turn")
     max_repairs: int = Field(default=4, ge=0, le=50, description="failed cells in a row before a turn gives up")
+    window_tokens: int = Field(default=128_000, ge=2048, description="of a model whose own window nobody knows")
     tool_result_tokens: int = Field(default=4000, ge=200, description="longest cell result told to the model")
     extra_instructions: str = Field(default="", description="added to the system prompt")
-    window_tokens: int | None = Field(
-        default=None, ge=2048, description="window of models whose own is not known; null: 128,000"
-    )
     summary_model: str | None = Field(
         default=None, description="summarises old turns when a window is full; null: the model that is asked"
     )

@@ -81,7 +81,7 @@ class Models:
 
     def about(self, model: str) -> Capabilities:
         """Return what a model can do."""
-        return Capabilities(window=self._config.chat.window_tokens or Capabilities().window)
+        return Capabilities(window=self._config.chat.window_tokens)
 
     async def close(self) -> None:
         """Close all clients."""
