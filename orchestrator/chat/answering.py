@@ -15,9 +15,9 @@ from orchestrator.limits import SUMMARY_S
 
 
 class Answerer:
-    """A model that is asked aside."""
+    """A model that is asked aside, in the name of a person and a session."""
 
-    def __init__(self, model: str, models: Models) -> None:
+    def __init__(self, model: str, models: Models, owner: str, session_id: str) -> None:
         self.model = model
         self.capabilities = models.about(model)
         self._client: AsyncOpenAI = models.client(model)

@@ -34,7 +34,7 @@ class Contexts:
         self._pictures = PictureFiles()
         self._learnt: dict[str, Learnt] = {}
 
-    def make(
+    async def make(
         self,
         session: LiveSession,
         model: str,
@@ -69,22 +69,25 @@ class Contexts:
             self._config.tool_result_tokens,
             learnt,
         )
-        summariser = self._aside(self._config.summary_model) or Answerer(model, self._models)
+        summariser = await self._aside(session, self._config.summary_model) or self._answerer(session, model)
         memory = Memory(self._summaries, session.id, summariser)
         surroundings = Surroundings(self._knowledge, session, files, branch[-1].attachments)
         if about.vision or model == self._config.vision_model:
             budget = min(self._config.picture_tokens, about.window // _PICTURES_SHARE)
             return Context(subject, memory, surroundings, Pictures(self._pictures, session, cells, budget))
-        watcher = self._aside(self._config.vision_model) if about.tools else None
+        watcher = await self._aside(session, self._config.vision_model) if about.tools else None
         looker = Looker(watcher, self._pictures, session) if watcher is not None else None
         return Context(subject, memory, surroundings, looker=looker)
 
-    def _aside(self, model: str | None) -> Answerer | None:
+    async def _aside(self, session: LiveSession, model: str | None) -> Answerer | None:
         """Return a model of the config that is asked aside, if there is one and it can be asked."""
         if model is None:
             return None
         try:
-            return Answerer(self._models.pick(model), self._models)
+            return self._answerer(session, self._models.pick(model))
         except GloveboxError as error:
             log.warning("model not asked aside", model=model, reason=error.detail)
             return None
+
+    def _answerer(self, session: LiveSession, model: str) -> Answerer:
+        return Answerer(model, self._models, session.owner, session.id)

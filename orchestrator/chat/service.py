@@ -124,7 +124,7 @@ class Chat:
         if record.name == NEW_SESSION_NAME:
             await self._sessions.rename(record, _name_from(content))
         extra = self._config.extra_instructions
-        context = self._contexts.make(session, model, [*earlier, question], cells, results, files, extra)
+        context = await self._contexts.make(session, model, [*earlier, question], cells, results, files, extra)
         turn = Turn(
             answer.id,
             Asker(model, self._models.client(model), self._models.price(model), context.tools),

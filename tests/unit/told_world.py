@@ -61,6 +61,7 @@ class PlayedSession:
     def __init__(self, session_id: str, folder: SessionFolder) -> None:
         self.id = session_id
         self.folder = folder
+        self.owner = "somebody"
         self.profile = Profile()
         self.sandbox = PlayedSandbox()
         self.running_message_id: str | None = None
@@ -107,10 +108,12 @@ class World:
     def files(self) -> list[FoundFile]:
         return self.session.folder.list_files()
 
-    def context(self, question: MessageRecord, extra: str = "") -> Context:
+    async def context(self, question: MessageRecord, extra: str = "") -> Context:
         session: Any = self.session
         branch = [*self.branch, question]
-        return self.contexts.make(session, self.model, branch, self.session.cells, self.results, self.files(), extra)
+        return await self.contexts.make(
+            session, self.model, branch, self.session.cells, self.results, self.files(), extra
+        )
 
     async def say(self, content: str, *attachments: str, extra: str = "") -> tuple[MessageRecord, list[Event]]:
         """Have a whole turn, and return the answer and the turn's events."""
@@ -118,7 +121,7 @@ class World:
         question = MessageRecord(ids[0], self.record.id, "user", NOW, content, list(attachments))
         answer = MessageRecord(ids[1], self.record.id, "assistant", NOW, model=self.model, status="running")
         await self.conversation.add_messages(question, answer)
-        context = self.context(question, extra)
+        context = await self.context(question, extra)
         asker = PlainAsker(self.model, self.models.client(self.model), None, context.tools)
         session: Any = self.session
         turn = Turn(answer.id, asker, context, session, self.conversation, self.chat)
