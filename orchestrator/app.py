@@ -31,6 +31,7 @@ from orchestrator.api.identity import Door, OnePerson, Team, TrustedProxy
 from orchestrator.api.refusals import Refusals
 from orchestrator.api.services import Services
 from orchestrator.api.visits import Visits
+from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
 from orchestrator.chat.service import Chat
 from orchestrator.chat.tokens import encoding
@@ -60,6 +61,7 @@ from orchestrator.store.search import SearchStore
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.settings import SettingsStore
 from orchestrator.store.shares import ShareStore
+from orchestrator.store.summaries import SummaryStore
 from orchestrator.store.usage import UsageStore
 
 
@@ -141,7 +143,8 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     await service.open()
     async with asyncio.TaskGroup() as tasks, demo_model() as demo_socket:
         models = Models(settings.config, demo_socket, own_keys, ModelUse(UsageStore(database), quotas.of))
-        chat = Chat(settings.config.chat, models, service, conversation, user_settings, refusals.of_turn)
+        contexts = Contexts(settings.config.chat, models, SummaryStore(database))
+        chat = Chat(settings.config.chat, models, service, conversation, user_settings, contexts, refusals.of_turn)
         background = [
             tasks.create_task(service.put_idle_ones_to_sleep(), name="idle sandboxes"),
             tasks.create_task(presence.watch_for_ever(), name="who may be here"),

@@ -116,6 +116,11 @@ class Chat(Part):
     window_tokens: int = Field(default=128_000, ge=2048, description="of a model whose own window nobody knows")
     tool_result_tokens: int = Field(default=4000, ge=200, description="longest cell result told to the model")
     extra_instructions: str = Field(default="", description="added to the system prompt")
+    summary_model: str | None = Field(
+        default=None, description="summarises old turns when a window is full; null: the model that is asked"
+    )
+    vision_model: str | None = Field(default=None, description="looks at pictures for models that cannot see")
+    picture_tokens: int = Field(default=8000, ge=0, description="most that the pictures of one request may cost")
 
 
 class Server(Part):

@@ -85,6 +85,32 @@ MODEL_CLOSE_S = 0.25  # from the end of a stream to the end of its answer, so th
 MODEL_BACKOFF_S = 30.0  # the longest that a provider's wish to wait is heeded while somebody watches
 OWN_KEY_CHARS = 1000
 FILES_TOLD = 50  # workspace files named to the model
+# What a model is told.
+PICTURE_SIDE = 1280  # pixels: a chart's words can be read, and providers would scale down what is much larger
+PICTURE_BYTES = 1 * MIB  # of one picture that is told; a larger one is scaled in the sandbox
+UNSEEN_PICTURE_BYTES = 256 * KIB  # of one whose size in pixels nobody knows
+PICTURES_BYTES = 8 * MIB  # of all in one request: providers refuse more than some 20
+SCALED_FROM_BYTES = 64 * MIB  # a picture beyond is not even tried
+PICTURES_KEPT_BYTES = 32 * MIB  # of scaled pictures, in memory, so that none is scaled twice
+TABLES_TOLD = 6  # whose columns are told
+TABLES_TOKENS = 1500  # for all of them
+TABLE_COLUMNS = 40
+TABLE_NAME_CHARS = 60
+TABLE_VALUE_CHARS = 40
+TABLES_KEPT = 2000  # schemas in memory, so that no file is read twice
+ASIDE_S = 12.0  # code of ours beside cells, for which a turn waits; it takes half a second on a quiet machine
+ASIDE_CHARS = 256 * KIB  # printed
+ASIDE_START_S = 20.0  # and for a sandbox that has to start first, because something is attached
+ASIDE_PICTURE_CHARS = 2 * MIB  # printed: a scaled picture in base64
+SUMMARY_S = 120.0  # asking a model for a summary, or to look at a picture
+SUMMARY_CHARS = 20_000  # a summary that is longer is none
+LOOK_CHARS = 8_000
+REFUSALS_OF_LENGTH = 2  # a request that the provider finds too long is made shorter as often
+REFUSED_SHARE = 0.75  # of what was told before
+SMALLEST_SHARE = 0.2  # of a window, however often that came
+SMALLEST_ROOM_TOKENS = 300  # for a question and what came before it
+PICTURES_TOLD = 12  # in one request
+
 STOP_S = 15.0  # a stopped turn that takes longer is ended as it is
 
 # Passwords, in characters. Each hash costs 64 MiB whatever the length; the longest only bounds what is read.

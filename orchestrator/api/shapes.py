@@ -26,6 +26,7 @@ _SHOWN = {
     "text": ("text", "reasoning"),
     "rejected_call": ("name", "reason", "code"),
     "waiting_call": ("call_id", "code"),
+    "look": ("path", "question", "answer"),
     "notice": ("code", "text"),
 }
 

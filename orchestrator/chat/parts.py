@@ -8,6 +8,7 @@ A part is one of these, each with the `round` (which of the turn's model replies
                                                                 one that did not run; with `code` it was a valid one
     {"type": "waiting_call", "call_id", "code", "of"}           one that a person has not decided about; `of` is the
                                                                 model's own id of it
+    {"type": "look", "call_id", "path", "question", "answer"}   another model looked at a picture
     {"type": "notice", "code", "text"}                          what the person was told about the turn
 
 `notes` are sentences that the model reads under the cell's result.

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.chat.approvals import Decision, nothing_waits
+from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
 from orchestrator.chat.own_code import own_code
 from orchestrator.chat.running import RunningTurn
@@ -45,10 +46,11 @@ class Chat:
         sessions: Sessions,
         store: ConversationStore,
         settings: SettingsStore,
+        contexts: Contexts,
         tell: Callable[[SessionRecord, dict[str, Any]], None],
     ) -> None:
         """`tell` is called with the problem of each turn that ended with one."""
-        self._maker = TurnMaker(config, models, store, settings)
+        self._maker = TurnMaker(config, models, store, settings, contexts)
         self._models = models
         self._sessions = sessions
         self._store = store

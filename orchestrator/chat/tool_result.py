@@ -21,9 +21,7 @@ def tool_result(cell: CellRecord) -> str:
         lines.extend(_told(output))
     if cell.files:
         lines.append("[files]")
-        lines.extend(
-            f"{file['change']}: {_quoted(file['path'])} ({size_in_words(file['size'])})" for file in cell.files
-        )
+        lines.extend(f"{file['change']}: {quoted(file['path'])} ({size_in_words(file['size'])})" for file in cell.files)
     if len(lines) == 1:
         lines.append("(no output)")
     return "\n".join(lines)
@@ -52,9 +50,9 @@ def size_in_words(size: int) -> str:
 def _told(output: dict[str, Any]) -> list[str]:
     match output["output_type"]:
         case "stream":
-            return [f"[{output['name']}]", _quoted(output["text"]).rstrip("\n")]
+            return [f"[{output['name']}]", quoted(output["text"]).rstrip("\n")]
         case "error":
-            return ["[traceback]", _quoted("\n".join(output["traceback"]))]
+            return ["[traceback]", quoted("\n".join(output["traceback"]))]
     lines = []
     data: dict[str, Any] = output["data"]
     for mime_type, value in data.items():
@@ -64,12 +62,12 @@ def _told(output: dict[str, Any]) -> list[str]:
             lines.append("[interactive chart, shown to the user]")
     if not lines:
         text = data.get("text/plain") or data.get("text/markdown") or data.get("text/latex") or data.get("text/html")
-        lines = ["[value]" if output["output_type"] == "execute_result" else "[shown]", _quoted(str(text or "…"))]
+        lines = ["[value]" if output["output_type"] == "execute_result" else "[shown]", quoted(str(text or "…"))]
     return lines
 
 
-def _quoted(text: str) -> str:
-    """Return text of the sandbox, plain, and no line of it to be taken for one of Glovebox's."""
+def quoted(text: str) -> str:
+    """Return text of a sandbox or a model, plain, and no line of it to be taken for one of Glovebox's."""
     return _LIKE_OURS.sub(" ", "\n".join(plain(text).splitlines()))
 
 

@@ -1,6 +1,5 @@
 """One chat turn: the model speaks, its code runs, it reads the result, until it is done."""
 
-import asyncio
 import uuid
 from collections import deque
 
@@ -11,11 +10,10 @@ from orchestrator.chat.completion import ModelReply, Rejected, ToolCall, read_ca
 from orchestrator.chat.context import Context
 from orchestrator.chat.repetition import Advice, Failures, error_of
 from orchestrator.chat.running import RunningTurn
-from orchestrator.chat.tokens import cut_middle
-from orchestrator.chat.tool_result import tool_result
 from orchestrator.config import Chat
-from orchestrator.errors import GloveboxError
+from orchestrator.errors import GloveboxError, ModelUnavailable
 from orchestrator.events import ApprovalAsked, ApprovalGiven, CallRejected, CellStarted, Notice
+from orchestrator.limits import REFUSALS_OF_LENGTH
 from orchestrator.metrics import MODEL_TIMES
 from orchestrator.sessions.session import LiveSession
 from orchestrator.store.conversation import ConversationStore
@@ -76,9 +74,8 @@ class Turn(RunningTurn):
         """Ask for one reply of the model, keeping what came of it even when it breaks off."""
         reply = ModelReply()
         before = len(self.events)
-        told = await self._context.messages(*parts.told(self._parts, self._results))
         try:
-            await self._asker.ask(reply, told, self.events, round_number=number)
+            await self._ask_what_fits(reply, number)
         finally:
             said = parts.text_part(reply, number)
             if said["text"] or "reasoning" in said:
@@ -87,6 +84,19 @@ class Turn(RunningTurn):
                 if isinstance(event, Notice):
                     self._parts.append({"type": "notice", "round": number, "code": event.code, "text": event.text})
         return reply
+
+    async def _ask_what_fits(self, reply: ModelReply, number: int) -> None:
+        """Ask, and ask again with less where the provider finds it too long."""
+        for left in reversed(range(REFUSALS_OF_LENGTH + 1)):
+            told = await self._context.messages(*parts.told(self._parts, self._results), self.events)
+            try:
+                await self._asker.ask(reply, told, self.events, round_number=number, tools=self._context.tools)
+            except ModelUnavailable as error:
+                if error.code != "context_too_long" or not left:
+                    raise
+                self._context.refused()
+            else:
+                return
 
     async def _do_all(self, calls: list[ToolCall], number: int) -> bool:
         """Run a reply's calls in order, and tell whether the model is to speak again. Whatever is left is said so."""
@@ -118,6 +128,9 @@ class Turn(RunningTurn):
 
     async def _do(self, call_id: str, call: ToolCall, number: int) -> Advice:
         """Run one call's code, or tell the model why it is not run."""
+        if (looked := await self._context.look(call)) is not None:
+            self._parts.append({"type": "look", "round": number, "call_id": call_id, **looked})
+            return Advice.GO_ON
         match read_call(call):
             case Rejected(reason):
                 self.events.append(CallRejected(call.name, reason))
@@ -154,9 +167,7 @@ class Turn(RunningTurn):
             self._failures.worked()
         elif cell.status != "interrupted":  # that says nothing about the code
             advice = self._failed(error_of(cell), cell.code, number)
-        self._results[cell.cell_id] = await asyncio.to_thread(
-            cut_middle, tool_result(cell), self._config.tool_result_tokens
-        )
+        self._results[cell.cell_id] = await self._context.result(cell)
         return advice
 
     def _failed(self, error: str, code: str, number: int) -> Advice:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from orchestrator.chat.approvals import Approvals
 from orchestrator.chat.context import Context
+from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
 from orchestrator.chat.own_code import own_code
 from orchestrator.chat.own_turn import OwnTurn
 from orchestrator.chat.parts import conversation_told
-from orchestrator.chat.prompt import conversation, system_prompt
 from orchestrator.chat.running import RunningTurn
 from orchestrator.chat.tokens import cut_middle
 from orchestrator.chat.tool_result import tool_result
@@ -27,11 +27,19 @@ ASK = "ask"
 class TurnMaker:
     """Makes turns; nothing of them is stored or begun here."""
 
-    def __init__(self, config: ChatConfig, models: Models, store: ConversationStore, settings: SettingsStore) -> None:
+    def __init__(
+        self,
+        config: ChatConfig,
+        models: Models,
+        store: ConversationStore,
+        settings: SettingsStore,
+        contexts: Contexts,
+    ) -> None:
         self._config = config
         self._models = models
         self._store = store
         self._settings = settings
+        self._contexts = contexts
 
     async def pick(self, record: SessionRecord, wanted: str | None) -> str:
         """Return the model to ask: the one wanted now, else the session's, else its owner's default, else the config's.
@@ -62,7 +70,7 @@ class TurnMaker:
         return Turn(
             answer.id,
             await self._models.asker(record.owner, record.id, answer.model),
-            await self._context(record, session, branch, files),
+            await self._context(record, session, answer.model, branch, files),
             session,
             self._store,
             self._config,
@@ -73,6 +81,7 @@ class TurnMaker:
         self,
         record: SessionRecord,
         session: LiveSession,
+        model: str,
         branch: Sequence[MessageRecord],
         files: Sequence[FoundFile],
     ) -> Context:
@@ -82,7 +91,7 @@ class TurnMaker:
         cells = [cell for cell in await self._store.cells(record.id) if cell.message_id in ids]
         results = await asyncio.to_thread(self._results, cells)
         told, results = conversation_told(branch, cells, results)
-        return Context(system_prompt(session.profile.limits(), extra), conversation(told, results, files))
+        return await self._contexts.make(session, model, told, cells, results, files, extra)
 
     def _results(self, cells: Sequence[CellRecord]) -> dict[str, str]:
         return {cell.cell_id: cut_middle(tool_result(cell), self._config.tool_result_tokens) for cell in cells}

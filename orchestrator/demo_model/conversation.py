@@ -15,6 +15,7 @@ TABLE_KINDS = (".csv", ".tsv", ".xlsx", ".xls", ".parquet", ".json", ".jsonl", "
 _ATTACHED = re.compile(r"\s*\[attached:(.*)\]\s*", re.IGNORECASE)
 _WORKSPACE = re.compile(r"\s*\[files in the workspace:(.*)\]\s*", re.IGNORECASE)
 # A name may hold commas and brackets; what ends it is a size in brackets before a comma or the end.
+_TOLD = re.compile(r"^\[(?:tables|pictures):", re.MULTILINE)  # what else the orchestrator tells of them
 _FILE = re.compile(r"(.+?) \(\d[\d.,]* ?[KMGT]?i?B\)(?:, |$)")
 _STATUS = re.compile(r"^status: *(\w+)", re.MULTILINE)
 _HAN = re.compile(r"[\u3400-\u9fff]")
@@ -107,7 +108,8 @@ def split_message(text: str) -> UserMessage:
             break
         lines.pop()
     attached = list(_attached_files(listed, files))
-    return UserMessage("".join(lines).strip(), tuple(attached), tuple(files))
+    words = _TOLD.split("".join(lines), 1)[0]
+    return UserMessage(words.strip(), tuple(attached), tuple(files))
 
 
 def pick_table(said: Sequence[UserMessage]) -> str | None:

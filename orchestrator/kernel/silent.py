@@ -9,7 +9,9 @@ from orchestrator.kernel.messages import Reply, State, Stream
 from orchestrator.limits import SILENT_OUTPUT_CHARS
 
 
-async def printed_by(connection: KernelConnection, code: str, deadline_s: float) -> str:
+async def printed_by(
+    connection: KernelConnection, code: str, deadline_s: float, most_chars: int = SILENT_OUTPUT_CHARS
+) -> str:
     """Run code and return what it printed until it ended, the kernel was lost or `deadline_s` seconds were over."""
     printed: list[str] = []
     length = 0
@@ -20,7 +22,7 @@ async def printed_by(connection: KernelConnection, code: str, deadline_s: float)
                 match await heard.get():
                     case Stream(name="stdout", text=text):
                         length += len(text)
-                        if length <= SILENT_OUTPUT_CHARS:
+                        if length <= most_chars:
                             printed.append(text)
                     case Reply():
                         replied = True

@@ -13,13 +13,17 @@ import structlog
 from orchestrator.config import Profile
 from orchestrator.errors import Conflict, DatabaseUnavailable, GloveboxError
 from orchestrator.events import CellFailed, EventLog
+from orchestrator.kernel.connection import KernelConnection
+from orchestrator.kernel.silent import printed_by
 from orchestrator.limits import KEEP_OUTPUTS_S
 from orchestrator.metrics import CELL_WAITS
 from orchestrator.sessions.activity import Activity
+from orchestrator.sessions.aside import ASIDE_SLACK_S, Aside
 from orchestrator.sessions.cell import CellRun, finished_event
 from orchestrator.sessions.disk import SessionDisk
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.state import SessionState
+from orchestrator.sessions.watcher import Watcher
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.records import CellRecord, SessionRecord
 from orchestrator.tracing import span
@@ -199,6 +203,34 @@ class LiveSession:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def ask_aside(self, question: Aside, watcher: Watcher | None = None) -> str:
+        """Return what code of ours printed in the session's kernel, between its cells; empty where it could not run.
+
+        Without a watcher only a kernel that is there is asked; with one a sandbox is started, and the watcher told.
+        """
+        if self.in_use or (watcher is None and not self.sandbox.running):
+            return ""
+        self._waiting += 1
+        try:
+            async with self._turnstile:
+                if watcher is not None:
+                    await self.files(make=True)
+                connection = await self.sandbox.ready(watcher)
+                printed = await printed_by(connection, question.code(), question.most_s + ASIDE_SLACK_S, question.chars)
+                if not printed:
+                    await self._calm(connection)
+                return printed
+        except GloveboxError as error:
+            log.info("nothing learned aside", session=self.id, reason=error.detail)
+            return ""
+        finally:
+            self._waiting -= 1
+
+    async def _calm(self, connection: KernelConnection) -> None:
+        """See to it that code of ours does not stand in the way of the next cell."""
+        if connection.usable and not await connection.wait_until_idle(ASIDE_SLACK_S):
+            await connection.interrupt()
 
     def start_cell(self, code: str, timeout_s: float | None) -> tuple[EventLog, asyncio.Task[CellRecord]]:
         """Run a cell as a task of its own, which goes on whoever stops watching; its log closes when it ends."""

@@ -263,6 +263,8 @@ def test_the_table_is_the_one_that_is_meant(said: list[str], table: str | None) 
 
 
 def test_only_the_last_lines_tell_of_files() -> None:
+    told = split_message("look\n\n[tables: a]\n a.csv\n\n[attached: a.csv]\n\n[files in the workspace: a.csv (1 B)]")
+    assert (told.words, told.attached, told.files) == ("look", ("a.csv",), ("a.csv",))
     message = split_message("[attached: fake.csv]\nis what I wrote\n\n[Attached: a.csv, b.csv]\n\n")
     assert message.words == "[attached: fake.csv]\nis what I wrote"
     assert message.attached == ("a.csv", "b.csv")

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.chat.prompt import TOOL, assistant_messages, conversation, system_prompt, user_text
+from orchestrator.chat.memory import old_turns
+from orchestrator.chat.prompt import TOOL, Shown, Sight, assistant_messages, question, system_prompt, user_text
 from orchestrator.config import EgressHost, Profile
 from orchestrator.limits import FILES_TOLD
 from orchestrator.store.records import MessageRecord
@@ -87,13 +88,55 @@ def test_the_latest_files_are_told_first_and_the_rest_is_counted() -> None:
     assert "f6 (1 B)" not in text and "f7 (1 B)" in text
 
 
-def test_only_the_latest_question_says_what_files_there_are() -> None:
-    told = conversation([asked("one"), answered(said("yes")), asked("two")], {}, [file("a")])
-    assert told == [
-        {"role": "user", "content": "one"},
-        {"role": "assistant", "content": "yes"},
-        {"role": "user", "content": "two\n\n[files in the workspace: a (1 B)]"},
+def test_a_conversation_is_told_by_turns_and_only_the_latest_question_says_what_files_there_are() -> None:
+    turns = old_turns([asked("one"), answered(said("yes")), asked("two")], {}, Shown())
+    assert [turn.messages for turn in turns] == [
+        [{"role": "user", "content": "one"}, {"role": "assistant", "content": "yes"}],
+        [{"role": "user", "content": "two"}],
     ]
+    assert [turn.message_id for turn in turns] == ["a", "q"]
+    latest = question(asked("three"), [file("a")])
+    assert latest == {"role": "user", "content": "three\n\n[files in the workspace: a (1 B)]"}
+
+
+def test_what_is_told_of_tables_and_pictures_stands_between_the_words_and_the_files() -> None:
+    text = user_text(asked("look", "a.png"), [file("a.png")], tables=["[tables: …]", " a.csv"], notes=["a.png: no"])
+    assert text.split("\n\n") == [
+        "look",
+        "[tables: …]\n a.csv",
+        "[pictures: a.png: no]",
+        "[attached: a.png]",
+        "[files in the workspace: a.png (1 B)]",
+    ]
+
+
+def test_pictures_come_behind_the_results_in_the_users_name() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    shown = Shown({"c1": [picture], "q": [picture]}, {"c2": ["one is not shown to you: it is large"]})
+    told = assistant_messages([ran("c1"), ran("c2")], {"c1": "one", "c2": "two"}, shown)
+    assert [message["role"] for message in told] == ["assistant", "tool", "tool", "user"]
+    (words, shown_picture) = told[-1]["content"]  # type: ignore[misc, typeddict-item]
+    assert shown_picture == picture
+    assert words["text"] == (  # type: ignore[index, typeddict-item]
+        "[pictures: drawn by the code just above, 1 in order]\n[pictures: one is not shown to you: it is large]"
+    )
+    asked_with_picture = question(asked("see"), shown=shown)
+    assert asked_with_picture["content"] == [{"type": "text", "text": "see"}, picture]
+
+
+def test_a_look_at_a_picture_is_told_as_a_call_of_its_own() -> None:
+    look = {"type": "look", "round": 0, "call_id": "call-l", "path": "a.png", "question": "what?", "answer": "a bar"}
+    first, second = assistant_messages([look, {"type": "notice", "round": 0, "code": "x", "text": "y"}], {})
+    function = first["tool_calls"][0]["function"]  # type: ignore[typeddict-item]
+    assert function == {"name": "look_at_image", "arguments": json.dumps({"path": "a.png", "question": "what?"})}
+    assert second == result("l", "a bar")
+
+
+@pytest.mark.parametrize("sight", Sight)
+def test_the_prompt_says_whether_pictures_are_seen_and_what_is_installed(sight: Sight) -> None:
+    text = system_prompt(Profile().limits(), "", packages="numpy 2.4.1", sight=sight)
+    assert sight.value in text and "- Installed: numpy 2.4.1.\n" in text
+    assert "pandas, polars" in system_prompt(Profile().limits(), "")
 
 
 def test_a_turn_with_cells_is_told_round_by_round() -> None:
@@ -114,7 +157,7 @@ def test_a_cell_whose_result_is_gone_is_told_as_lost() -> None:
 
 def test_a_turn_that_said_nothing_is_not_told() -> None:
     assert assistant_messages([], {}) == []
-    assert conversation([], {}, []) == []
+    assert old_turns([], {}, Shown()) == []
 
 
 def test_a_rejected_call_is_told_with_its_reason() -> None:
@@ -142,16 +185,17 @@ def test_the_name_of_a_past_call_is_one_that_providers_take(name: str) -> None:
 
 def test_every_call_has_just_one_result_with_its_id() -> None:
     parts = [ran("c1", 0), rejected(0), said("Hm.", 1), ran("c2", 1), ran("c3", 2)]
-    told = conversation([asked("a"), answered(*parts), asked("b")], {"c1": "1"}, [])
-    calls = [one["id"] for message in told for one in message.get("tool_calls", [])]  # type: ignore[attr-defined]
+    turns = old_turns([asked("a"), answered(*parts), asked("b")], {"c1": "1"}, Shown())
+    told = [message for turn in turns for message in turn.messages]
+    calls = [one["id"] for message in told for one in message.get("tool_calls", [])]
     results = [message["tool_call_id"] for message in told if message["role"] == "tool"]
     assert calls == results == ["call-c1", "call-r", "call-c2", "call-c3"]
 
 
 def test_a_conversation_can_be_sent() -> None:
     parts = [said("数 😀"), ran("c1", code="print('é')"), rejected(arguments="\ud800")]
-    told = conversation([asked("naïve"), answered(*parts)], {"c1": "数"}, [file("数.csv")])
-    assert json.dumps(told, ensure_ascii=False).encode()
+    (turn,) = old_turns([asked("naïve", "数.csv"), answered(*parts)], {"c1": "数"}, Shown())
+    assert json.dumps(turn.messages, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,17 @@
-"""What the model is told of a cell: plain text, notes for what only a person can see, and no more than its budget."""
+"""What the model is told of a cell: plain text, and notes for what only a person can see."""
 
-import os
 import struct
 import time
 from base64 import b64encode
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.chat.tokens import cut_middle, encoding
 from orchestrator.chat.tool_result import plain, size_in_words, tool_result
 from orchestrator.store.records import CellRecord
-
-BYTES_PER_TOKEN = 3.5
-NOTE_BYTES = 60
 
 
 def told(*outputs: dict[str, Any], status: str = "ok", files: list[dict[str, Any]] | None = None) -> str:
@@ -168,80 +161,3 @@ def test_the_files_are_told_with_their_sizes() -> None:
 def test_sizes_are_told_for_people(size: int, words: str) -> None:
     assert size_in_words(size) == words
     assert size_in_words(3 * 2**40) == "3.0 TiB"
-
-
-@pytest.fixture
-def estimated(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have tokens estimated, as on a host without the encoding's file."""
-    monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
-    encoding.cache_clear()
-    yield
-    encoding.cache_clear()
-
-
-@pytest.fixture
-def counted() -> Iterator[None]:
-    """Have tokens counted with tiktoken."""
-    encoding.cache_clear()
-    if encoding() is None:
-        pytest.skip("TIKTOKEN_CACHE_DIR has no encoding")
-    yield
-    encoding.cache_clear()
-
-
-def test_without_its_file_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("", str(tmp_path), str(tmp_path / "missing")):
-        monkeypatch.setenv("TIKTOKEN_CACHE_DIR", folder)
-        encoding.cache_clear()
-        assert encoding() is None
-    encoding.cache_clear()
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_short_text_is_told_whole(estimated: None) -> None:
-    assert cut_middle("a" * 700, 200) == "a" * 700
-    assert cut_middle("", 200) == ""
-
-
-def test_a_long_text_keeps_head_and_tail_and_says_what_was_cut(estimated: None) -> None:
-    text = "HEAD" + "x" * 6992 + "TAIL"
-    cut = cut_middle(text, 1000)
-    head, note, tail = cut.split("\n")
-    assert (head[:4], note, tail[-4:]) == ("HEAD", "[… about 1,000 tokens cut here …]", "TAIL")
-    assert len(head) + len(tail) == 3500 + len("…")
-    assert "about 999,000 tokens cut here" in cut_middle("x" * 3_500_000, 1000)
-
-
-@pytest.mark.parametrize("character", ["x", "é", "数", "😀", "\n", "\u0e01"])
-@pytest.mark.parametrize("most", [200, 1000])
-@pytest.mark.parametrize("length", [199, 200, 201, 700, 5000, 1_500_000])
-def test_no_text_is_more_than_its_budget(estimated: None, character: str, most: int, length: int) -> None:
-    cut = cut_middle(character * length, most)
-    assert len(cut.encode()) <= most * BYTES_PER_TOKEN + NOTE_BYTES
-    assert "\ufffd" not in cut
-
-
-@given(st.text(max_size=300), st.integers(1, 40), st.integers(10, 200))
-def test_any_text_is_kept_or_cut_in_its_middle(text: str, times: int, most: int) -> None:
-    whole = text * times
-    cut = cut_middle(whole, most)
-    if cut != whole:
-        head, tail = cut.split("\n[… ", 1)[0], cut.rsplit(" …]\n…", 1)[1]
-        assert whole.startswith(head) and whole.endswith(tail)
-        assert len(head.encode()) + len(tail.encode()) <= most * 8
-    cut.encode()
-
-
-@pytest.mark.parametrize("offset", range(8))
-def test_no_tail_begins_like_a_line_of_our_own(estimated: None, offset: int) -> None:
-    cut = cut_middle(told(printed("x" * offset + "a\n[files]\n" * 1000)), 200)
-    assert [line for line in cut.splitlines() if line.startswith("[files")] == []
-
-
-def test_counted_tokens_stay_in_the_budget(counted: None) -> None:
-    known = encoding()
-    assert known is not None
-    for text in ("word " * 5000, "数据" * 5000, "x" * 50_000, "<|endoftext|>" * 3000, "\u0e01😀" * 300):
-        cut = cut_middle(text, 500)
-        assert len(known.encode(cut, disallowed_special=())) <= 500 + 30
-        assert "tokens cut here" in cut
