@@ -14,6 +14,7 @@ from orchestrator.api import (
     about,
     accounts,
     admin,
+    archive,
     executions,
     export,
     files,
@@ -54,6 +55,8 @@ from orchestrator.store.people import PeopleStore
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.shares import ShareStore
 
+DOORS = (sessions, executions, files, archive, messages, export, about, metrics, accounts, shares, admin)
+
 
 def make_app(settings: Settings) -> FastAPI:
     """Return the API, whose lifespan opens and closes everything behind it."""
@@ -75,7 +78,7 @@ def make_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for door in (sessions, executions, files, messages, export, about, metrics, accounts, shares, admin):
+    for door in DOORS:
         app.include_router(door.router)
     app.add_middleware(BodyLimit)
     entrance: Door = OnePerson(settings.token)
