@@ -18,6 +18,7 @@ from orchestrator.api import (
     executions,
     export,
     files,
+    imports,
     messages,
     metrics,
     problems,
@@ -55,7 +56,7 @@ from orchestrator.store.people import PeopleStore
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.shares import ShareStore
 
-DOORS = (sessions, executions, files, archive, messages, export, about, metrics, accounts, shares, admin)
+DOORS = (sessions, imports, executions, files, archive, messages, export, about, metrics, accounts, shares, admin)
 
 
 def make_app(settings: Settings) -> FastAPI:

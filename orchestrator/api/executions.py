@@ -29,12 +29,13 @@ async def run_cell(owned: Owned, services: Wired, request: Request, body: NewExe
     await services.sessions.touch(record)
     events, task = session.start_cell(body.code, body.timeout_s)
     if "application/x-ndjson" in request.headers.get("accept", ""):
-        task.add_done_callback(partial(_note_failure, services.refusals, record))  # it is told in the stream
+        task.add_done_callback(partial(note_failure, services.refusals, record))  # it is told in the stream
         return ndjson(events)
     cell = await asyncio.shield(task)
     return JSONResponse(cell_shape(cell))
 
 
-def _note_failure(refusals: Refusals, record: SessionRecord, done: asyncio.Task[CellRecord]) -> None:
+def note_failure(refusals: Refusals, record: SessionRecord, done: asyncio.Task[CellRecord]) -> None:
+    """Note that a cell that somebody watches could not be run."""
     if not done.cancelled() and isinstance(error := done.exception(), GloveboxError):
         refusals.of_cell(record, error.as_problem())

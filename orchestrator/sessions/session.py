@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from orchestrator.tracing import span
 from orchestrator.workspace.folder import SessionFolder
 
 log = structlog.get_logger()
+Ended = Callable[[CellRecord | GloveboxError], Awaitable[None]]
 _STORE_USE_S = 30.0  # the order of the sessions' list need not be finer
 
 
@@ -203,14 +205,24 @@ class LiveSession:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def start_cell(self, code: str, timeout_s: float | None) -> tuple[EventLog, asyncio.Task[CellRecord]]:
-        """Run a cell as a task of its own, which goes on whoever stops watching; its log closes when it ends."""
+    def start_cell(
+        self, code: str, timeout_s: float | None, message_id: str | None = None, ended: Ended | None = None
+    ) -> tuple[EventLog, asyncio.Task[CellRecord]]:
+        """Run a cell as a task of its own, which goes on whoever stops watching; its log closes when it ends.
+
+        Before that `ended` is called with the cell, or with why it never ran.
+        """
         events = EventLog()
 
         async def run() -> CellRecord:
             try:
-                return await self.run_cell(code, timeout_s, events)
+                cell = await self.run_cell(code, timeout_s, events, message_id)
+                if ended is not None:
+                    await ended(cell)
+                return cell
             except GloveboxError as error:
+                if ended is not None:
+                    await ended(error)
                 events.append(CellFailed(error.as_problem()))
                 raise
             except Exception:
