@@ -47,6 +47,7 @@ def notebook(*cells: Any) -> bytes:
     return nbformat.writes(nbformat.v4.new_notebook(cells=list(cells))).encode()
 
 
+@pytest.mark.any_runtime
 def test_the_classic_example_is_exported_in_each_format_and_imported_its_cells_run_again(
     session: ApiSession, client: httpx2.Client
 ) -> None:
@@ -89,6 +90,7 @@ def test_the_classic_example_is_exported_in_each_format_and_imported_its_cells_r
         again.delete()
 
 
+@pytest.mark.any_runtime
 def test_a_cell_is_run_again_with_other_code_as_events_and_what_goes_wrong_is_told(client: httpx2.Client) -> None:
     session = Imported(client, notebook(nbformat.v4.new_code_cell("print('old')")), name="Mine")
     try:

@@ -99,7 +99,7 @@ def test_no_name_leads_out_of_where_it_is_unpacked(folder: SessionFolder, tmp_pa
 
 def test_files_that_grow_shrink_and_go_away_meanwhile_do_not_break_it(folder: SessionFolder) -> None:
     for name in "abcd":
-        put(folder, name, b"x" * 2 * MIB)
+        put(folder, name, b"x" * (2 * MIB + 9))
     grows, shrinks, gone = (folder.root / "workspace" / name for name in "abc")
     blocks = zipped(folder)
     begun = []
@@ -117,7 +117,7 @@ def test_files_that_grow_shrink_and_go_away_meanwhile_do_not_break_it(folder: Se
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(archive, "_read", read)
         found = unpacked(blocks)
-    assert {name: len(content) for name, content in found.items()} == {"a": 2 * MIB, "b": 100, "d": 2 * MIB}
+    assert {name: len(content) for name, content in found.items()} == {"a": 2 * MIB + 9, "b": 100, "d": 2 * MIB + 9}
 
 
 def test_a_file_that_cannot_be_read_to_its_end_is_as_long_as_it_could_be(

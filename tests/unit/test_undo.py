@@ -267,6 +267,22 @@ def test_an_upload_that_fails_leaves_what_was_there_and_its_undo(folder: Session
     assert read(folder, "a") == b"one"
 
 
+def test_an_upload_that_cannot_land_leaves_nothing_of_its_undo(
+    folder: SessionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(folder, "a", b"one")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "no room")
+
+    with monkeypatch.context() as patched, pytest.raises(DiskFull):
+        patched.setattr(os, "rename", full)
+        upload(folder, "a", b"two")
+    assert (read(folder, "a"), kept(folder)) == (b"one", [])
+    folder.undo_upload(path("a"))
+    assert listed(folder) == []
+
+
 OPERATIONS = st.lists(
     st.tuples(st.sampled_from(["put", "undo", "rename", "delete"]), st.sampled_from("ab"), st.integers(0, 99)),
     max_size=30,
