@@ -14,8 +14,8 @@ from orchestrator.store.records import CellRecord, MessageRecord
 from orchestrator.workspace.folder import SessionFolder
 
 _NOT_RUN = (
-    "None of the cells below has been run in this session: their outputs came with the notebook, and what they "
-    "computed is not in memory. The files that they read have to be uploaded."
+    "What follows came with the notebook, questions and answers included. None of the cells below has been run in this "
+    "session: what they computed is not in memory, and the files that they read have to be uploaded."
 )
 
 
