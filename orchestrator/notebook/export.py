@@ -5,8 +5,8 @@ from typing import Any
 
 import nbformat
 
-from orchestrator.notebook.fences import code_span, fenced
-from orchestrator.notebook.timeline import Code, Note, Question, Text, WaitingCode, timeline
+from orchestrator.notebook.fences import code_span, fenced, quoted
+from orchestrator.notebook.timeline import Code, Note, NotRun, Question, Text, timeline
 from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
 
 QUESTION_BEGINS = "**You:** "
@@ -27,8 +27,8 @@ def notebook(session: SessionRecord, messages: Sequence[MessageRecord], cells: S
                 entries.append(_markdown(text, role="answer", reasoning=reasoning))
             case Code(cell):
                 entries.append(code_cell(cell))
-            case WaitingCode(code):
-                entries.append(_markdown(f"Not run yet:\n\n{fenced(code, 'python')}", role="note"))
+            case NotRun(code, reason):
+                entries.append(_markdown(f"{quoted(reason)}\n\n{fenced(code, 'python')}", role="note"))
             case Note():
                 pass  # of the turn that was, and of no use to whoever runs it again
     document = nbformat.v4.new_notebook(

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.notebook.ansi import plain
 from orchestrator.notebook.fences import code_span, contained, fenced, quoted
-from orchestrator.notebook.timeline import Code, Entry, Note, Question, Text, WaitingCode, timeline
+from orchestrator.notebook.timeline import Code, Entry, Note, NotRun, Question, Text, timeline
 from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
 
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -47,9 +47,9 @@ def _blocks(entry: Entry) -> Iterator[str]:
                 yield from _output(output)
             if cell.status not in ("ok", "error"):
                 yield quoted(f"This cell: {cell.status.replace('_', ' ')}.")
-        case WaitingCode(code):
-            yield quoted("Not run yet:")
+        case NotRun(code, reason):
             yield fenced(code, "python")
+            yield quoted(plain(reason))
         case Note(text):
             yield quoted(plain(text))
 

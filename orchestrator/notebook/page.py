@@ -14,7 +14,7 @@ from orchestrator.notebook.ansi import coloured, plain
 from orchestrator.notebook.highlight import highlighted
 from orchestrator.notebook.markdown import INTERACTIVE, PICTURES, SEEN_ELSEWHERE, is_interactive, picture
 from orchestrator.notebook.rendered import Markdown, svg_url
-from orchestrator.notebook.timeline import Code, Note, Question, Text, WaitingCode, timeline
+from orchestrator.notebook.timeline import Code, Note, NotRun, Question, Text, timeline
 from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -67,8 +67,9 @@ def _blocks(markdown: Markdown, messages: Sequence[MessageRecord], cells: Sequen
                     yield f'<section class="answer">{markdown.html(text)}</section>'
             case Code(cell):
                 yield _cell(markdown, cell)
-            case WaitingCode(code):
-                yield f'<section class="cell">{_code(code)}<p class="note">Not run yet.</p></section>'
+            case NotRun(code, reason):
+                why = escape(plain(reason))
+                yield f'<section class="cell">{_code(code)}<p class="note">{why}</p></section>'
             case Note(text):
                 yield f'<p class="note">{escape(plain(text))}</p>'
 

@@ -33,10 +33,11 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
-class WaitingCode:
-    """A cell that waits for somebody to let it run."""
+class NotRun:
+    """Code that did not run, and why: it waits for somebody to let it, or somebody did not."""
 
     code: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Note:
     text: str
 
 
-Entry = Question | Text | Code | WaitingCode | Note
+Entry = Question | Text | Code | NotRun | Note
 
 
 def timeline(messages: Sequence[MessageRecord], cells: Sequence[CellRecord]) -> Iterator[Entry]:
@@ -90,9 +91,11 @@ def _of_part(part: dict[str, Any], cells: dict[str, CellRecord]) -> Entry | None
         case "cell" if part["cell_id"] in cells:
             return Code(cells[part["cell_id"]])
         case "waiting_call":
-            return WaitingCode(part["code"])
+            return NotRun(part["code"], "Not run yet.")
         case "notice":
             return Note(part["text"])
+        case "rejected_call" if part.get("code"):
+            return NotRun(part["code"], part["reason"])
         case "rejected_call":
             return Note(f"A call of {part['name']!r} made no sense: {part['reason']}")
     return None  # a cell that is gone, or a kind of part that is newer than this

@@ -147,6 +147,7 @@ def everywhere(text: str) -> Any:
         {"type": "notice", "code": text, "text": text},
         {"type": "waiting_call", "call_id": text, "code": text},
         {"type": "rejected_call", "name": text, "reason": text, "arguments": text, "call_id": text},
+        {"type": "rejected_call", "name": "python", "reason": text, "arguments": "", "call_id": text, "code": text},
         {"type": "of the future", "text": text},
     ]
     outputs: list[dict[str, Any]] = [
@@ -274,14 +275,15 @@ def test_what_the_model_thought_what_waits_and_what_is_said_are_there() -> None:
         {"type": "notice", "code": "reply_cut", "text": "It broke off."},
         {"type": "waiting_call", "call_id": "1", "code": "x = 1"},
         {"type": "rejected_call", "name": "browse", "reason": "no tool", "arguments": "", "call_id": "2"},
+        {"type": "rejected_call", "name": "python", "reason": "It was refused.", "call_id": "3", "code": "y = 2"},
     ]
     html, text = as_page(parts=parts), as_markdown(parts=parts)
-    for piece in ("Hmm.", "So.", "It broke off.", "Not run yet", "no tool"):
+    for piece in ("Hmm.", "So.", "It broke off.", "Not run yet", "no tool", "It was refused."):
         assert piece in html
         assert piece in text
     assert '<details class="reasoning">' in html
     cells = json.loads(notebook(SESSION, *conversation(parts=parts)))["cells"]
-    assert [cell["cell_type"] for cell in cells] == ["markdown"] * 4 + ["code"]  # the cell that is no part stands last
+    assert [cell["cell_type"] for cell in cells] == ["markdown"] * 5 + ["code"]  # the cell that is no part stands last
     assert cells[2]["metadata"]["glovebox"] == {"role": "answer", "reasoning": "Hmm."}
 
 
