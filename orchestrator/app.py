@@ -14,9 +14,11 @@ from orchestrator.api import (
     about,
     accounts,
     admin,
+    archive,
     executions,
     export,
     files,
+    imports,
     keys,
     messages,
     metrics,
@@ -64,6 +66,23 @@ from orchestrator.store.shares import ShareStore
 from orchestrator.store.summaries import SummaryStore
 from orchestrator.store.usage import UsageStore
 
+DOORS = (
+    sessions,
+    imports,
+    executions,
+    files,
+    archive,
+    messages,
+    export,
+    about,
+    metrics,
+    accounts,
+    keys,
+    my_settings,
+    shares,
+    admin,
+)
+
 
 def make_app(settings: Settings) -> FastAPI:
     """Return the API, whose lifespan opens and closes everything behind it."""
@@ -85,20 +104,7 @@ def make_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for door in (
-        sessions,
-        executions,
-        files,
-        messages,
-        export,
-        about,
-        metrics,
-        accounts,
-        keys,
-        my_settings,
-        shares,
-        admin,
-    ):
+    for door in DOORS:
         app.include_router(door.router)
     app.add_middleware(BodyLimit)
     entrance: Door = OnePerson(settings.token)

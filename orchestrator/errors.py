@@ -15,7 +15,9 @@
 Failed user code is data (a cell's status), never one of these.
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 
 class GloveboxError(Exception):
@@ -40,6 +42,13 @@ class GloveboxError(Exception):
             "detail": self.detail,
             "code": self.code,
         }
+
+    @classmethod
+    def of_problem(cls, problem: Mapping[str, Any]) -> "GloveboxError":
+        """Return the error that a problem document tells of."""
+        error = cls(problem["detail"], code=problem["code"], title=problem["title"])
+        error.status = problem["status"]
+        return error
 
 
 class NotFound(GloveboxError):

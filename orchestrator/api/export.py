@@ -1,6 +1,7 @@
 """The door of exports."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from fastapi import APIRouter, Response
@@ -9,25 +10,32 @@ from orchestrator.api.files import INERT
 from orchestrator.api.problems import Responses
 from orchestrator.api.services import Readable, Wired
 from orchestrator.notebook.export import notebook
-from orchestrator.workspace.names import attachment_header
+from orchestrator.notebook.markdown import markdown
+from orchestrator.notebook.page import page
+from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
+from orchestrator.workspace.names import attachment_header, file_stem
 
-_MIME_TYPE = "application/x-ipynb+json"
+Exporter = Callable[[SessionRecord, Sequence[MessageRecord], Sequence[CellRecord]], bytes]
+_FORMATS: dict[str, tuple[str, Exporter]] = {
+    "ipynb": ("application/x-ipynb+json", notebook),
+    "html": ("text/html; charset=utf-8", page),
+    "md": ("text/markdown; charset=utf-8", markdown),
+}
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["export"])
-_NOTEBOOK: Responses = {200: {"content": {_MIME_TYPE: {}}}}
-_FORBIDDEN_IN_NAMES = '/\\:*?"<>|'
+_FILE: Responses = {200: {"content": {mime_type.split(";")[0]: {} for mime_type, _ in _FORMATS.values()}}}
 
 
-@router.get("/export", response_class=Response, responses=_NOTEBOOK)
+@router.get("/export", response_class=Response, responses=_FILE)
 async def export(
     found: Readable,
     services: Wired,
-    format: Literal["ipynb"] = "ipynb",  # noqa: A002
+    format: Literal["ipynb", "html", "md"] = "ipynb",  # noqa: A002
 ) -> Response:
-    """Return the whole conversation with code and outputs as a file."""
+    """Return the conversation that is shown, with code and outputs, as a file."""
     record = found.record
+    mime_type, exporter = _FORMATS[format]
     messages = await services.conversation.messages(record.id)
     cells = await services.conversation.cells(record.id)
-    content = await asyncio.to_thread(notebook, record, messages, cells)
-    stem = "".join("_" if c in _FORBIDDEN_IN_NAMES or not c.isprintable() else c for c in record.name).strip(". ")
-    headers = INERT | {"Content-Disposition": attachment_header(f"{stem or 'session'}.{format}")}
-    return Response(content, headers=headers, media_type=_MIME_TYPE)
+    content = await asyncio.to_thread(exporter, record, messages, cells)
+    headers = INERT | {"Content-Disposition": attachment_header(f"{file_stem(record.name)}.{format}")}
+    return Response(content, headers=headers, media_type=mime_type)

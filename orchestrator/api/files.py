@@ -9,18 +9,20 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from pydantic import Field
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import JSONResponse, StreamingResponse
 
 from orchestrator.api.problems import NO_ROOM, Responses
 from orchestrator.api.services import Me, Owned, Readable, Wired
-from orchestrator.api.shapes import FileShape
+from orchestrator.api.shapes import Body, FileShape
 from orchestrator.errors import BadRequest
-from orchestrator.limits import DOWNLOAD_CHUNK_BYTES, UPLOAD_CHUNK_BYTES
+from orchestrator.limits import DOWNLOAD_CHUNK_BYTES, PATH_BYTES, UPLOAD_CHUNK_BYTES
 from orchestrator.metrics import FILE_BYTES
 from orchestrator.sessions.disk_quota import Charge
-from orchestrator.workspace.folder import Upload
+from orchestrator.workspace.folder import FoundFile
 from orchestrator.workspace.names import WorkspacePath, attachment_header, mime_type
+from orchestrator.workspace.upload import Upload
 
 
 class _AnyText(Convertor[str]):
@@ -39,9 +41,23 @@ register_url_convertor("any_text", _AnyText())
 router = APIRouter(prefix="/v1/sessions/{session_id}/files", tags=["files"])
 _BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _A_FILE: Responses = {200: {"content": {"*/*": _BYTES}}, 206: {"content": {"*/*": _BYTES}, "description": "a part"}}
-_REPLACED: Responses = {200: {"model": FileShape, "description": "it replaced a file"}}
 _RANGE = {"in": "header", "name": "Range", "schema": {"type": "string"}, "description": "bytes=a-b"}
 _ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+class UploadedShape(FileShape):
+    """A file that was just uploaded; `replaced` tells whether something had that path."""
+
+    replaced: bool
+
+
+class NewPath(Body):
+    """Body of `POST /v1/sessions/{id}/files/{path}/rename`."""
+
+    to: str = Field(min_length=1, max_length=PATH_BYTES)
+
+
+_REPLACED: Responses = {200: {"model": UploadedShape, "description": "it replaced a file"}}
 INERT = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -55,13 +71,13 @@ async def list_files(found: Readable) -> Any:
     """List the workspace's files."""
     folder = await found.live.files()
     files = await asyncio.to_thread(folder.list_files)
-    return JSONResponse([_shape(file.path, file.size, file.changed_ns) for file in files])
+    return JSONResponse([_shape(file) for file in files])
 
 
 @router.put(
     "/{path:any_text}",
     status_code=201,
-    response_model=FileShape,
+    response_model=UploadedShape,
     responses=_REPLACED | NO_ROOM,
     openapi_extra={"requestBody": {"content": {"application/octet-stream": _BYTES}}},
 )
@@ -76,13 +92,34 @@ async def put_file(owned: Owned, services: Wired, request: Request, path: str) -
         upload = await asyncio.to_thread(folder.begin_upload, expected_bytes)
         try:
             size = await _receive(request, upload, charge)
-            replaced = await asyncio.to_thread(upload.finish, target)
+            replaced = await asyncio.to_thread(upload.finish, target, undoable=True)
         finally:
             await asyncio.to_thread(upload.close)
     await services.sessions.touch(record)
     services.activity.note(record.owner, record.id, "upload", str(target), f"{size:,} bytes")
     now_ns = int(datetime.now(UTC).timestamp() * 1e9)
-    return JSONResponse(_shape(str(target), size, now_ns), 200 if replaced else 201)
+    shape = _shape(FoundFile(str(target), size, now_ns)) | {"replaced": replaced}
+    return JSONResponse(shape, 200 if replaced else 201)
+
+
+@router.post("/{path:any_text}/rename", response_model=FileShape, responses=NO_ROOM)
+async def rename_file(owned: Owned, services: Wired, path: str, body: NewPath) -> Any:
+    """Give a file, or a folder with all that is in it, another path. `409` where that is taken."""
+    target, to = WorkspacePath.parse(path), WorkspacePath.parse_new(body.to)
+    folder = await owned[1].files()
+    found = await asyncio.to_thread(folder.rename, target, to)
+    services.activity.note(owned[0].owner, owned[0].id, "file_renamed", str(target), str(to))
+    return JSONResponse(_shape(found))
+
+
+@router.post("/{path:any_text}/undo", status_code=204)
+async def undo_upload(owned: Owned, services: Wired, path: str) -> Response:
+    """Take back the last upload to a path: what it replaced is there again; where it replaced nothing, it is gone."""
+    target = WorkspacePath.parse(path)
+    folder = await owned[1].files()
+    await asyncio.to_thread(folder.undo_upload, target)
+    services.activity.note(owned[0].owner, owned[0].id, "upload_undone", str(target))
+    return Response(status_code=204)
 
 
 @router.get("/{path:any_text}", response_class=Response, responses=_A_FILE, openapi_extra={"parameters": [_RANGE]})
@@ -112,10 +149,10 @@ async def get_file(found: Readable, services: Wired, person: Me, request: Reques
 
 @router.delete("/{path:any_text}", status_code=204)
 async def delete_file(owned: Owned, services: Wired, path: str) -> Response:
-    """Delete a file, or an empty folder."""
+    """Delete a file, or a folder with what is in it."""
     target = WorkspacePath.parse(path)
     folder = await owned[1].files()
-    await asyncio.to_thread(folder.delete, target)
+    await asyncio.to_thread(folder.delete_all, target)
     services.activity.note(owned[0].owner, owned[0].id, "file_deleted", str(target))
     return Response(status_code=204)
 
@@ -179,10 +216,10 @@ async def _read(descriptor: int, start: int, end: int) -> AsyncIterator[bytes]:
         os.close(descriptor)
 
 
-def _shape(path: str, size: int, changed_ns: int) -> dict[str, Any]:
+def _shape(file: FoundFile) -> dict[str, Any]:
     return FileShape(
-        path=path,
-        size=size,
-        modified_at=datetime.fromtimestamp(changed_ns / 1e9, UTC),
-        mime_type=mime_type(path),
+        path=file.path,
+        size=file.size,
+        modified_at=datetime.fromtimestamp(file.changed_ns / 1e9, UTC),
+        mime_type=mime_type(file.path),
     ).model_dump(mode="json")

@@ -30,7 +30,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 # What is answered here is saved and never shown, be it only why there is nothing.
-_SAVED = re.compile(r"/v1/sessions/[^/]+/(?:files/|export$)")
+_SAVED = re.compile(r"/v1/sessions/[^/]+/(?:files/|export$|archive$)")
 _ALWAYS_ALLOWED = ("127.0.0.1", "localhost", "[::1]", "orchestrator")
 
 

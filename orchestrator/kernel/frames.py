@@ -76,7 +76,7 @@ def parse_object(part: bytes) -> dict[str, Any]:
             long, or no object.
 
     """
-    if _has_too_many_values(part):
+    if has_too_many_values(part, GATEWAY_MESSAGE_VALUES):
         raise BadFrame(f"more than {GATEWAY_MESSAGE_VALUES:,} values in one message")
     try:
         text = part.decode("utf-8", "replace")
@@ -99,15 +99,15 @@ def serialize_frame(channel: str, header: dict[str, Any], content: dict[str, Any
     return struct.pack(f"<{len(offsets) + 1}Q", len(offsets), *offsets) + b"".join(parts)
 
 
-def _has_too_many_values(part: bytes) -> bool:
+def has_too_many_values(part: bytes, most: int) -> bool:
     """Tell whether JSON may have more values than allowed: a list of ten million empty lists is 20 MB, parsed 700.
 
     Counted one by one: whatever would make a copy of the parts makes a million small objects of a million keys.
     """
-    if part.count(b",") + part.count(b"[") + part.count(b"{") <= GATEWAY_MESSAGE_VALUES:
+    if part.count(b",") + part.count(b"[") + part.count(b"{") <= most:
         return False
     marks = (one for one in _STRING_OR_MARK.finditer(part) if one.lastindex)
-    return next(islice(marks, GATEWAY_MESSAGE_VALUES, None), None) is not None
+    return next(islice(marks, most, None), None) is not None
 
 
 def _refuse_constant(name: str) -> None:

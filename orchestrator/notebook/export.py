@@ -5,25 +5,32 @@ from typing import Any
 
 import nbformat
 
-from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord, with_its_cells
+from orchestrator.notebook.fences import code_span, fenced, quoted
+from orchestrator.notebook.timeline import Code, Note, NotRun, Question, Text, timeline
+from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
 
+QUESTION_BEGINS = "**You:** "
 _DID_NOT_END_BY_ITSELF = ("timeout", "interrupted", "out_of_memory", "sandbox_lost")
 
 
 def notebook(session: SessionRecord, messages: Sequence[MessageRecord], cells: Sequence[CellRecord]) -> bytes:
-    """Return the conversation as an `.ipynb` file, which runs again in the session's workspace."""
-    by_id = {cell.cell_id: cell for cell in cells}
-    entries: list[Any] = [nbformat.v4.new_markdown_cell(f"# {session.name}")]
-    told: set[str] = set()
-    # Cells that were run without the model stand where they were run.
-    timeline: list[MessageRecord | CellRecord] = [*messages, *(cell for cell in cells if cell.message_id is None)]
-    for item in sorted(timeline, key=lambda entry: entry.created_at):
-        if isinstance(item, CellRecord):
-            entries.append(code_cell(item))
-        elif item.role == "user":
-            entries.append(nbformat.v4.new_markdown_cell(_question(item)))
-        else:
-            entries += _answer(item, by_id, told)
+    """Return the conversation as an `.ipynb` file, which runs again in the session's workspace.
+
+    What each cell was in the conversation stands in its metadata, so that an import makes the same of it.
+    """
+    entries: list[Any] = [_markdown(f"# {session.name}", role="title")]
+    for entry in timeline(messages, cells):
+        match entry:
+            case Question():
+                entries.append(_markdown(_question(entry), role="question"))
+            case Text(text, reasoning):
+                entries.append(_markdown(text, role="answer", reasoning=reasoning))
+            case Code(cell):
+                entries.append(code_cell(cell))
+            case NotRun(code, reason):
+                entries.append(_markdown(f"{quoted(reason)}\n\n{fenced(code, 'python')}", role="note"))
+            case Note():
+                pass  # of the turn that was, and of no use to whoever runs it again
     document = nbformat.v4.new_notebook(
         cells=entries,
         metadata={
@@ -33,8 +40,8 @@ def notebook(session: SessionRecord, messages: Sequence[MessageRecord], cells: S
         },
     )
     nbformat.validate(document)
-    text: str = nbformat.writes(document)
-    return text.encode()
+    written: str = nbformat.writes(document)
+    return written.encode()
 
 
 def code_cell(cell: CellRecord) -> Any:
@@ -51,23 +58,17 @@ def code_cell(cell: CellRecord) -> Any:
     )
 
 
+def _markdown(source: str, **about: str) -> Any:
+    metadata = {"glovebox": {name: value for name, value in about.items() if value}}
+    return nbformat.v4.new_markdown_cell(source, metadata=metadata)
+
+
 def _output(output: dict[str, Any], cell: CellRecord) -> dict[str, Any]:
     if output["output_type"] == "execute_result":
         return {**output, "execution_count": output.get("execution_count") or cell.execution_count}
     return output
 
 
-def _question(message: MessageRecord) -> str:
-    attached = "".join(f"\n- `{name}`" for name in message.attachments)
-    return f"**You:** {message.content}" + (f"\n\nAttached:{attached}" if attached else "")
-
-
-def _answer(message: MessageRecord, cells: dict[str, CellRecord], told: set[str]) -> list[Any]:
-    entries = []
-    for part in with_its_cells(message, cells.values()):
-        if part["type"] == "text":
-            entries.append(nbformat.v4.new_markdown_cell(part["text"].replace("sandbox:/mnt/data/", "")))
-        elif part["type"] == "cell" and part["cell_id"] in cells and part["cell_id"] not in told:
-            told.add(part["cell_id"])
-            entries.append(code_cell(cells[part["cell_id"]]))
-    return entries
+def _question(question: Question) -> str:
+    attached = "".join(f"\n- {code_span(name)}" for name in question.attachments)
+    return f"{QUESTION_BEGINS}{question.text}" + (f"\n\nAttached:{attached}" if attached else "")

@@ -4,8 +4,9 @@ import asyncio
 
 from orchestrator.errors import BadPath, DiskFull
 from orchestrator.limits import SPILL_FILE_BYTES, UPLOAD_CHUNK_BYTES
-from orchestrator.workspace.folder import SessionFolder, Upload
+from orchestrator.workspace.folder import SessionFolder
 from orchestrator.workspace.names import WorkspacePath
+from orchestrator.workspace.upload import Upload
 
 
 class SpillFiles:

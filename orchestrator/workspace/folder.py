@@ -13,32 +13,20 @@ import json
 import os
 import stat
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import BadPath, DiskFull, FileMissing, SandboxUnavailable
-from orchestrator.limits import LISTED_FILES, PATH_BYTES, PATH_PARTS, SCAN_ENTRIES
-from orchestrator.workspace.descriptors import FILE_FLAGS, FOLDER_FLAGS
-from orchestrator.workspace.names import WorkspacePath, is_plain_name
-from orchestrator.workspace.removal import remove_folder
+from orchestrator.errors import BadPath, Conflict, DiskFull, FileMissing, SandboxUnavailable
+from orchestrator.limits import LISTED_FILES, PATH_PARTS, SCAN_ENTRIES, UNDO_UPLOADS
+from orchestrator.workspace.descriptors import FILE_FLAGS, FOLDER_FLAGS, NO_ROOM, opened_folder, renamed_if_free
+from orchestrator.workspace.names import HIDDEN, WorkspacePath
+from orchestrator.workspace.removal import remove_beneath, remove_folder
+from orchestrator.workspace.undo import NothingToUndo, UndoLog
+from orchestrator.workspace.upload import Upload
 from orchestrator.workspace.usage import Usage, measure, of_file_system
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-
-# What pip installed in the sandbox, and variables of a session that sleeps: they take disk, but nobody looks for them.
-_HIDDEN = (".python", ".glovebox")
-
-
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """A regular file of a workspace: path, size in bytes, time of change in ns since the epoch."""
-
-    path: str
-    size: int
-    changed_ns: int
+from orchestrator.workspace.walk import FoundFile as FoundFile
+from orchestrator.workspace.walk import files_beneath
 
 
 class SessionFolder:
@@ -53,6 +41,7 @@ class SessionFolder:
         self._counting = threading.Lock()
         self._on_the_way = 0  # bytes of uploads that have not ended
         self._landed = 0  # bytes of all uploads that were put in place
+        self.undo = UndoLog(root, self.files / "workspace", uid)
 
     @property
     def run(self) -> Path:
@@ -72,7 +61,7 @@ class SessionFolder:
 
     def leave_gateway_settings(self, token: str, kernel_id: str) -> None:
         """Put the settings of the gateway that is about to start where it looks for them, and remove its old socket."""
-        with _folder(self.run) as run:
+        with opened_folder(self.run) as run:
             for name in ("gateway.json", "gw.sock"):
                 try:
                     os.unlink(name, dir_fd=run)
@@ -102,6 +91,12 @@ class SessionFolder:
         """Return the regular files, sorted by path, at most LISTED_FILES."""
         return sorted(self._scan(), key=lambda file: file.path)[:LISTED_FILES]
 
+    def all_files(self) -> tuple[list[FoundFile], bool]:
+        """Return the regular files, sorted by path, and whether these are all: what is looked at ends somewhere."""
+        budget = [SCAN_ENTRIES]
+        found = sorted(self._scan(budget), key=lambda file: file.path)
+        return found, budget[0] >= 0
+
     def snapshot(self) -> dict[str, FoundFile]:
         """Return all regular files by path, to tell later what changed."""
         return {file.path: file for file in self._scan()}
@@ -109,14 +104,16 @@ class SessionFolder:
     def usage(self) -> Usage:
         """Return what the workspace takes on disk."""
         try:
-            with _folder(self.files / "workspace") as top:
+            with opened_folder(self.files / "workspace") as top:
                 return of_file_system(top) if self.hard else measure(top)
         except FileNotFoundError:
             return Usage(0, 0, whole=True)
 
     def outgrew(self, earlier: Usage) -> bool:
-        """Tell whether the workspace is over its limit and has grown since."""
-        return self.usage().outgrew(earlier, self._disk_bytes)
+        """Tell whether the workspace is over its limit and has grown since; what uploads replaced goes first."""
+        if not self.usage().outgrew(earlier, self._disk_bytes):
+            return False
+        return not self.undo.forget_all() or self.usage().outgrew(earlier, self._disk_bytes)
 
     @contextmanager
     def opened(self, path: WorkspacePath) -> Iterator[int]:
@@ -163,7 +160,80 @@ class SessionFolder:
                 raise BadPath(f"{str(path)!r} is a folder with files in it; delete those first.") from error
             raise FileMissing(f"The workspace has no file {str(path)!r}.") from error
 
-    def begin_upload(self, expected_bytes: int | None) -> "Upload":
+    def delete_all(self, path: WorkspacePath) -> None:
+        """Delete a file, or a folder with what is in it.
+
+        Raises:
+            FileMissing: nothing is there.
+            Conflict: the folder has too much in it for one call, or is being written to; some of it is gone.
+            BadPath: what lies there is kept by Glovebox.
+
+        """
+        if path.parts[0] in HIDDEN:
+            self.delete(path)
+            return
+        try:
+            with self._folder_of(path) as folder:
+                if not remove_beneath(path.name, folder):
+                    detail = f"{str(path)!r} has more in it than one call deletes, or is written to; delete it again."
+                    raise Conflict(detail, code="folder_not_empty")
+        except OSError as error:
+            raise FileMissing(f"The workspace has no file {str(path)!r}.") from error
+
+    def rename(self, path: WorkspacePath, to: WorkspacePath) -> FoundFile:
+        """Give a file or a folder another path, making folders as needed, and return it there.
+
+        Raises:
+            FileMissing: nothing is there, or it is a link or something stranger.
+            Conflict: something is at the new path.
+            BadPath: a file stands where a folder should be, or a folder would come to lie in itself.
+            DiskFull: there is no room for a folder.
+
+        """
+        if path.parts[0] in HIDDEN:
+            raise FileMissing(f"The workspace has no file {str(path)!r}.")
+        if to.parts[: len(path.parts)] == path.parts and to != path:
+            raise BadPath(f"{str(path)!r} cannot come to lie in itself.")
+        try:
+            with self._folder_of(path) as source:
+                found = os.stat(path.name, dir_fd=source, follow_symlinks=False)
+                if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+                    raise FileMissing(f"{str(path)!r} is no regular file.")
+                self._move(path, source, to)
+        except OSError as error:
+            raise FileMissing(f"The workspace has no file {str(path)!r}.") from error
+        self.undo.moved(str(path), str(to))
+        return FoundFile(str(to), found.st_size if stat.S_ISREG(found.st_mode) else 0, found.st_mtime_ns)
+
+    def _move(self, path: WorkspacePath, source: int, to: WorkspacePath) -> None:
+        try:
+            with self._folder_of(to, make=True) as target:
+                renamed_if_free(path.name, source, to.name, target)
+        except FileExistsError as error:
+            detail = f"{str(to)!r} is there already; delete it first, or choose another name."
+            raise Conflict(detail, code="file_exists", title="A file of that name is there") from error
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise self.full() from error
+            raise BadPath(f"{str(path)!r} cannot be renamed to {str(to)!r}: {error.strerror}.") from error
+
+    def undo_upload(self, path: WorkspacePath) -> None:
+        """Take back the last upload to a path: what it replaced is there again.
+
+        Raises:
+            NothingToUndo: no upload to it is known, or what it replaced is gone.
+            BadPath: something that is no file stands there now.
+
+        """
+        if not self.undo.knows(str(path)):
+            raise NothingToUndo(f"No upload to {str(path)!r} is known; the last {UNDO_UPLOADS} of a session are.")
+        try:
+            with self._folder_of(path, make=True) as folder:
+                self.undo.take_back(str(path), path.name, folder)
+        except OSError as error:
+            raise BadPath(f"{str(path)!r} cannot be written: {error.strerror}.") from error
+
+    def begin_upload(self, expected_bytes: int | None) -> Upload:
         """Begin a file that becomes visible only when it is whole.
 
         Raises:
@@ -200,8 +270,23 @@ class SessionFolder:
             self._on_the_way -= count
             self._landed += count if landed else 0
 
-    def put_in_place(self, temporary: str, path: WorkspacePath) -> bool:
+    def leave_room(self, ceiling: int, keep: str) -> int:
+        """Forget what earlier uploads replaced while less than a quarter of the disk is free; return what that freed.
+
+        What the latest one replaced, under the name `keep`, stays.
+        """
+        freed = 0
+        while ceiling + freed - self._landed - self._on_the_way < self._disk_bytes // 4:
+            more = self.undo.forget_oldest(keep)
+            if more is None:
+                break
+            freed += more
+        return freed
+
+    def put_in_place(self, temporary: str, path: WorkspacePath, *, undo_as: str | None = None) -> bool:
         """Rename a whole upload to its path, making folders as needed; return whether it replaced a file.
+
+        With `undo_as` it can be taken back: what it replaces is kept under that name.
 
         Raises:
             DiskFull: there is no room for a folder.
@@ -209,12 +294,17 @@ class SessionFolder:
 
         """
         try:
-            with _folder(self.files / "incoming") as incoming, self._folder_of(path, make=True) as folder:
+            with opened_folder(self.files / "incoming") as incoming, self._folder_of(path, make=True) as folder:
                 replaced = _exists(path.name, folder)
-                os.rename(temporary, path.name, src_dir_fd=incoming, dst_dir_fd=folder)
+                if undo_as is None:
+                    os.rename(temporary, path.name, src_dir_fd=incoming, dst_dir_fd=folder)
+                else:
+                    about = os.stat(temporary, dir_fd=incoming, follow_symlinks=False)
+                    with self.undo.replacing(str(path), path.name, folder, undo_as, about.st_ino):
+                        os.rename(temporary, path.name, src_dir_fd=incoming, dst_dir_fd=folder)
                 return replaced
         except OSError as error:
-            if error.errno in _NO_ROOM:
+            if error.errno in NO_ROOM:
                 raise self.full() from error
             raise BadPath(f"{str(path)!r} cannot be written: {error.strerror}.") from error
 
@@ -227,7 +317,7 @@ class SessionFolder:
     def _free(self) -> int:
         """Return how many bytes a hard disk has room for."""
         try:
-            with _folder(self.files / "incoming") as incoming:
+            with opened_folder(self.files / "incoming") as incoming:
                 about = os.fstatvfs(incoming)
         except FileNotFoundError as error:
             raise SandboxUnavailable("The session's disk is not there; try again.", code="disk_unavailable") from error
@@ -252,76 +342,13 @@ class SessionFolder:
         finally:
             os.close(current)
 
-    def _scan(self) -> Iterator[FoundFile]:
-        budget = [SCAN_ENTRIES]
+    def _scan(self, budget: list[int] | None = None) -> Iterator[FoundFile]:
+        budget = [SCAN_ENTRIES] if budget is None else budget
         try:
-            with _folder(self.files / "workspace") as top:
-                yield from _files_beneath(top, "", PATH_PARTS, budget)
+            with opened_folder(self.files / "workspace") as top:
+                yield from files_beneath(top, "", PATH_PARTS, budget)
         except FileNotFoundError:
             return
-
-
-class Upload:
-    """A file on its way: written aside, then put in place whole, or discarded."""
-
-    def __init__(self, folder: SessionFolder, ceiling: int, expected_bytes: int | None) -> None:
-        self._folder = folder
-        self._ceiling = ceiling
-        self._charged = 0
-        self._landed = False
-        self._name = f"{uuid.uuid4().hex}.part"
-        folder.charge(expected_bytes or 0, ceiling)  # a look ahead: charged is what comes
-        folder.discharge(expected_bytes or 0, landed=False)
-        with _folder(folder.files / "incoming") as incoming:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            try:
-                self._descriptor = os.open(self._name, flags, mode=0o644, dir_fd=incoming)
-            except OSError as error:
-                if error.errno in _NO_ROOM:
-                    raise folder.full() from error
-                raise
-
-    def write(self, chunk: bytes | bytearray) -> None:
-        """Add a chunk.
-
-        Raises:
-            DiskFull: the session's disk limit, or the host's disk, is reached.
-
-        """
-        self._folder.charge(len(chunk), self._ceiling)
-        self._charged += len(chunk)
-        view = memoryview(chunk)
-        try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise self._folder.full() from error
-            raise
-
-    def finish(self, path: WorkspacePath) -> bool:
-        """Put the whole file in place; return whether it replaced one. Raises as `put_in_place`."""
-        os.fchmod(self._descriptor, 0o644)
-        os.fchown(self._descriptor, self._folder.uid, self._folder.uid)
-        replaced = self._folder.put_in_place(self._name, path)
-        self._landed = True
-        return replaced
-
-    def close(self) -> None:
-        """End the upload; what was not finished is removed."""
-        os.close(self._descriptor)
-        self._folder.discharge(self._charged, landed=self._landed)
-        with suppress(FileNotFoundError):
-            (self._folder.files / "incoming" / self._name).unlink()
-
-
-@contextmanager
-def _folder(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, FOLDER_FLAGS)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _exists(name: str, folder: int) -> bool:
@@ -330,28 +357,3 @@ def _exists(name: str, folder: int) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _files_beneath(folder: int, prefix: str, depth: int, budget: list[int]) -> Iterator[FoundFile]:
-    """Yield regular files with names that can be shown; `budget` counts down the entries that are looked at."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            budget[0] -= 1
-            if budget[0] < 0:
-                return
-            if not prefix and entry.name in _HIDDEN:
-                continue
-            if not is_plain_name(entry.name) or len(f"{prefix}{entry.name}".encode()) > PATH_BYTES:
-                continue
-            try:
-                found = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(found.st_mode):
-                    yield FoundFile(prefix + entry.name, found.st_size, found.st_mtime_ns)
-                elif stat.S_ISDIR(found.st_mode) and depth > 1:
-                    below = os.open(entry.name, FOLDER_FLAGS, dir_fd=folder)
-                    try:
-                        yield from _files_beneath(below, f"{prefix}{entry.name}/", depth - 1, budget)
-                    finally:
-                        os.close(below)
-            except OSError:
-                continue

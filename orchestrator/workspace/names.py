@@ -13,6 +13,10 @@ from orchestrator.limits import PATH_BYTES, PATH_PARTS
 _PART_BYTES = 255
 _BIDI = frozenset("\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
 _NO_NAME_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, surrogates, line breaks of Unicode
+_FORBIDDEN_IN_NAMES = '/\\:*?"<>|'
+# What pip installed in the sandbox; variables of a session that sleeps, and what uploads replaced: all take disk, but
+# nobody looks for them.
+HIDDEN = (".python", ".glovebox")
 # A fixed map: what the host has in its own table must not decide what a browser is told.
 _MIME_TYPES = mimetypes.MimeTypes(filenames=())
 _MIME_TYPES.add_type("application/x-ipynb+json", ".ipynb")
@@ -87,6 +91,12 @@ def mime_type(name: str) -> str:
     # Only the ending is asked for: `guess_type` takes a name like 'data:text/html,x' for a URL that says its type.
     guessed, packed = _MIME_TYPES.guess_type(f"file{PurePosixPath(name).suffix}")
     return guessed if guessed and not packed else "application/octet-stream"
+
+
+def file_stem(title: str) -> str:
+    """Return a file's name, without an ending, that any system takes, made from a session's name."""
+    stem = "".join("_" if c in _FORBIDDEN_IN_NAMES or not c.isprintable() else c for c in title).strip(". ")
+    return stem or "session"
 
 
 def attachment_header(name: str) -> str:

@@ -54,7 +54,7 @@ def can_be_wrong(label: str) -> bool:
     if "application/json" in told.get("requestBody", {}).get("content", {}):
         return True
     schemas = [one["schema"] for one in told.get("parameters", []) if one["in"] != "path"]
-    return any(schema["type"] != "string" or "const" in schema for schema in schemas)
+    return any(schema.get("type") != "string" or "const" in schema for schema in schemas)
 
 
 CASES = [(label, GenerationMode.POSITIVE) for label in OPERATIONS]

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import BadPath, FileMissing
+from orchestrator.errors import BadPath, Conflict, FileMissing
 from orchestrator.kernel.door import NotOurSocket, connect_to_gateway
 from orchestrator.workspace.folder import SessionFolder
 from orchestrator.workspace.names import WorkspacePath
+from orchestrator.workspace.undo import NothingToUndo
 from tests.engine import docker
 from tests.stack import wait_for
 
@@ -29,6 +30,7 @@ CANARY = b"the canary outside"
 OURS = b"an upload"
 SCRIPT = Path(__file__).with_name("swapper.py")
 READS, WRITES, DELETES, CONNECTS = 80_000, 12_000, 8_000, 100_000
+UNDOS, RENAMES, WHOLE_DELETES = 4_000, 6_000, 4_000
 NAIVE_TRIES = 200_000
 
 
@@ -71,7 +73,7 @@ def state(outside: Path) -> dict[str, tuple[int, int, bytes]]:
 def outcome(attempt: Callable[[], str]) -> str:
     try:
         return attempt()
-    except (FileMissing, BadPath) as error:
+    except (FileMissing, BadPath, Conflict, NothingToUndo) as error:
         return type(error).__name__
 
 
@@ -89,7 +91,7 @@ def test_files_that_are_swapped_for_links_lead_nowhere(folder: SessionFolder, ou
         upload = folder.begin_upload(None)
         try:
             upload.write(OURS)
-            upload.finish(path)
+            upload.finish(path, undoable=True)
         finally:
             upload.close()
         return "written"
@@ -98,19 +100,38 @@ def test_files_that_are_swapped_for_links_lead_nowhere(folder: SessionFolder, ou
         folder.delete(path)
         return "deleted"
 
+    def undo(path: WorkspacePath) -> str:
+        write(path)
+        folder.undo_upload(path)
+        return "undone"
+
+    def rename(path: WorkspacePath) -> str:
+        folder.rename(path, aside)
+        folder.rename(aside, path)
+        return "renamed"
+
+    def delete_all(path: WorkspacePath) -> str:
+        folder.delete_all(WorkspacePath(path.parts[:1]))
+        return "deleted with all"
+
+    aside = WorkspacePath.parse("aside/name")
+    attempts = ((READS, read), (WRITES, write), (UNDOS, undo), (RENAMES, rename), (DELETES, delete))
     happened: Counter[str] = Counter()
     with swapping("workspace", folder.root / "workspace", outside):
         wait_for((folder.root / "workspace" / "sublink").is_symlink, "the swapper")
-        for tries, attempt in ((READS, read), (WRITES, write), (DELETES, delete)):
+        for tries, attempt in (*attempts, (WHOLE_DELETES, delete_all)):
             for turn in range(tries):
                 happened[outcome(lambda: attempt(paths[turn % 2]))] += 1  # noqa: B023
                 if turn % 1000 == 0:
                     assert all(file.size < 2**20 for file in folder.list_files())
     assert state(outside) == before
-    assert sum(happened.values()) == READS + WRITES + DELETES
+    assert sum(happened.values()) == sum(tries for tries, _ in attempts) + WHOLE_DELETES
     assert happened["read"], "the race never let a file be read"
     assert happened["written"]
     assert happened["deleted"]
+    assert happened["undone"]
+    assert happened["renamed"]
+    assert happened["deleted with all"]
     assert happened["FileMissing"], "the race never struck"
     assert happened["BadPath"]
 

@@ -123,6 +123,11 @@ RULES = {
     "GET /v1/sessions/{session_id}/files/{path:any_text}": For.READERS,
     "PUT /v1/sessions/{session_id}/files/{path:any_text}": For.OWNER,
     "DELETE /v1/sessions/{session_id}/files/{path:any_text}": For.OWNER,
+    "POST /v1/sessions/{session_id}/files/{path:any_text}/rename": For.OWNER,
+    "POST /v1/sessions/{session_id}/files/{path:any_text}/undo": For.OWNER,
+    "GET /v1/sessions/{session_id}/archive": For.READERS,
+    "POST /v1/sessions/import": For.PEOPLE,
+    "POST /v1/sessions/{session_id}/cells/{cell_id}/run": For.OWNER,
     "GET /v1/sessions/{session_id}/messages": For.READERS,
     "POST /v1/sessions/{session_id}/messages": For.OWNER,
     "POST /v1/sessions/{session_id}/messages/{message_id}/regenerate": For.OWNER,
@@ -147,7 +152,10 @@ NOT_HERE = {
     ("POST /v1/sessions/{session_id}/messages/{message_id}/show", "message_not_found"),
     ("DELETE /v1/sessions/{session_id}/messages/{message_id}", "message_not_found"),
     ("POST /v1/sessions/{session_id}/approvals/{call_id}", "approval_not_found"),
+    ("POST /v1/sessions/{session_id}/cells/{cell_id}/run", "cell_not_found"),  # no sandbox is started for one
 }
+USES_THE_FILE_UP = ("/rename", "/undo")
+
 BODIES: dict[str, Any] = {
     "POST /v1/login": {"name": "owner", "password": PASSWORD},
     "POST /v1/login/sso/finish": {"flow": "f", "state": "s", "code": "c"},
@@ -158,6 +166,9 @@ BODIES: dict[str, Any] = {
     "PUT /v1/me/settings": {"theme": "dark"},
     "PATCH /v1/sessions/{session_id}": {"name": "another", "approval": "ask", "instructions": "Be brief."},
     "POST /v1/sessions/{session_id}/approvals/{call_id}": {"decision": "run"},
+    "POST /v1/sessions/import": {"nbformat": 4, "cells": []},
+    "POST /v1/sessions/{session_id}/files/{path:any_text}/rename": {"to": "b.txt"},
+    "POST /v1/sessions/{session_id}/cells/{cell_id}/run": {},
     "POST /v1/sessions/{session_id}/executions": {"code": "1"},
     "POST /v1/sessions/{session_id}/messages": {"content": "hello"},
 }
@@ -185,7 +196,8 @@ def routes() -> set[str]:
 def named(path: str, session_id: str, token_id: str = "0" * 16) -> str:
     """Return a route's path with names in it."""
     path = path.replace("{session_id}", session_id).replace("{path:any_text}", "a.txt")
-    path = path.replace("{message_id}", "0" * 32).replace("{call_id}", "0" * 32)
+    for name in ("message_id", "call_id", "cell_id"):
+        path = path.replace(f"{{{name}}}", "0" * 32)
     return path.replace("{name}", "somebody").replace("{token_id}", token_id)
 
 
@@ -253,7 +265,7 @@ def test_a_route_is_open_to_whom_it_is_for(
     session = with_a_file(client)
     refused_first = sorted(ROLES.items(), key=lambda item: rule not in item[1].refused)
     for name, role in refused_first:
-        if rule not in role.refused and method == "DELETE":
+        if rule not in role.refused and (method == "DELETE" or path.endswith(USES_THE_FILE_UP)):
             session = with_a_file(client)
         headers = role.headers(team)
         status = role.refused.get(rule)

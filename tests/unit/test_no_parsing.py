@@ -23,6 +23,8 @@ PARSERS = {
 RUNNERS = {"eval", "exec", "compile", "__import__"}
 # shutil unpacks archives, and follows links where it removes trees.
 METHODS = {"unpack_archive", "rmtree", "copytree", "get_archive", "put_archive", "literal_eval"}
+# Whoever writes archives, and reads none.
+WRITERS = {"orchestrator/workspace/archive.py": {"zipfile"}}
 SOURCES = sorted((ROOT / "orchestrator").rglob("*.py"))
 
 
@@ -44,7 +46,16 @@ def findings(source: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_has_nothing_to_open_a_users_bytes_with(path: Path) -> None:
-    assert list(findings(path.read_text())) == []
+    allowed = WRITERS.get(str(path.relative_to(ROOT)), set())
+    assert [found for found in findings(path.read_text()) if found not in allowed] == []
+
+
+@pytest.mark.parametrize("path", WRITERS)
+def test_a_writer_of_archives_opens_none_to_read(path: str) -> None:
+    calls = [node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.Call)]
+    opened = [ast.unparse(call) for call in calls if "ZipFile" in ast.unparse(call.func)]
+    assert opened == ["zipfile.ZipFile(written, 'w')"]
+    assert not [call for call in calls if "extract" in ast.unparse(call.func)]
 
 
 @pytest.mark.parametrize(
