@@ -35,7 +35,7 @@ log = structlog.get_logger()
 _Result = TypeVar("_Result")
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATING = 6_715_210  # the number of PostgreSQL's lock, which nobody else takes
-_SQLITE_WAITS_MS = 1000  # the rest of the patience is ours: a job that waited in the queue has had some of it
+_SQLITE_WAITS_MS = 500  # the rest of the patience is ours: who only reads gets through in between
 
 
 class Database:
@@ -57,8 +57,7 @@ class Database:
             DatabaseUnavailable: the database does not answer.
 
         """
-        give_up_at = time.monotonic() + patience_s
-        await self._in_thread(partial(self._patiently, partial(migrate, self._engine), give_up_at))
+        await self._patiently(partial(migrate, self._engine), patience_s)
 
     async def close(self) -> None:
         """Finish what is under way and let go of the database."""
@@ -74,8 +73,7 @@ class Database:
             DatabaseUnavailable: the database was busy or away for too long.
 
         """
-        give_up_at = time.monotonic() + patience_s
-        return await self._in_thread(partial(self._patiently, partial(self._transact, work), give_up_at))
+        return await self._patiently(partial(self._transact, work), patience_s)
 
     async def run(self, statement: Executable, values: dict[str, Any]) -> None:
         """Run one statement in a transaction of its own. Raises DatabaseUnavailable."""
@@ -102,6 +100,23 @@ class Database:
                 log.warning("the database keeps a result waiting", reason=error.detail)
             await asyncio.sleep(DATABASE_RETRY_S)
 
+    async def _patiently(self, job: Callable[[], _Result], patience_s: float) -> _Result:
+        """Run a job, again and again while it comes to nothing and there is time; others have turns between."""
+        give_up_at = time.monotonic() + patience_s
+
+        def in_time() -> _Result:
+            if time.monotonic() > give_up_at:  # it waited behind others that did not get through either
+                raise DatabaseUnavailable("The database has been too busy. Nothing was stored; try again in a moment.")
+            return job()
+
+        while True:
+            try:
+                return await self._in_thread(in_time)
+            except _NotStored as error:
+                if time.monotonic() + DATABASE_RETRY_S > give_up_at or not error.passes:
+                    raise DatabaseUnavailable(error.detail) from error.__cause__
+            await asyncio.sleep(DATABASE_RETRY_S)
+
     async def _in_thread(self, job: Callable[[], _Result]) -> _Result:
         """Run a job. Cancelled on its way, it is over when the caller goes on: nothing overtakes what came later."""
         running: Future[_Result] = self._threads.submit(job)
@@ -115,17 +130,6 @@ class Database:
             if not over.cancelled():
                 over.exception()  # nobody hears it any more
             raise
-
-    def _patiently(self, job: Callable[[], _Result], give_up_at: float) -> _Result:
-        while True:
-            if time.monotonic() > give_up_at:  # it waited behind others that did not get through either
-                raise DatabaseUnavailable("The database has been too busy. Nothing was stored; try again in a moment.")
-            try:
-                return job()
-            except _NotStored as error:
-                if time.monotonic() + DATABASE_RETRY_S > give_up_at or not error.passes:
-                    raise DatabaseUnavailable(error.detail) from error.__cause__
-            time.sleep(DATABASE_RETRY_S)
 
     def _transact(self, work: Callable[[Connection], _Result]) -> _Result:
         committing = False

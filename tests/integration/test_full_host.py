@@ -94,3 +94,23 @@ def test_a_config_that_promises_more_than_the_host_has_is_refused_at_start(tmp_p
         assert process.wait(30) == 1
         assert told in stack.log("orchestrator.log")
         assert json.loads(stack.config.read_text())["profiles"]
+
+
+def test_somebody_may_use_as_much_disk_as_their_quota_says(tmp_path: Path, runtime: str) -> None:
+    stack = Stack(tmp_path, {"quotas": {"people": {"local": {"disk_mb": 2}}}}, runtime=runtime)
+    with stopping_stack(stack), stack.client() as client:
+        first, second = ApiSession(client), ApiSession(client)
+        first.put("a.bin", b"a" * 1_500_000)
+        pieces = (b"b" * 100_000 for _ in range(10))  # nobody knows how long it gets
+        for body in (b"b" * 1_000_000, pieces):
+            refused = client.put(f"{second.path}/files/b.bin", content=body)
+            assert (refused.status_code, refused.json()["code"]) == (507, "disk_quota"), refused.text
+        assert second.files() == {}
+        second.put("b.bin", b"b" * 450_000)
+        for number in range(100):  # each takes a block of the disk
+            if client.put(f"{second.path}/files/{number}", content=b"c").status_code == 507:
+                break
+        refused = client.post("/v1/sessions", json={})
+        assert (refused.status_code, refused.json()["code"]) == (429, "disk_quota"), refused.text
+        first.delete()
+        assert client.post("/v1/sessions", json={}).status_code == 201

@@ -69,6 +69,7 @@ class User(threading.Thread):
                 step(session)
             except (httpx2.HTTPError, _Refused) as error:
                 self.refused[f"{step.__name__}: {error}"[:90]] += 1
+                self._stop_asked.wait(0.5)
         if self._random.random() < 0.5:
             session.deletion_asked = True
             self._asked("delete", self._client.delete(session.path))

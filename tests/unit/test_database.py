@@ -61,6 +61,18 @@ async def test_a_locked_database_is_waited_for(database: Database, database_url:
     assert sorted(names(ask)) == ["a", "b", "c"]
 
 
+async def test_who_only_reads_gets_through_while_another_waits_to_write(database: Database, database_url: str) -> None:
+    store = SessionStore(database)
+    made = await store.add("ann", "n", "standard")
+    with locked(database_url):
+        writing = [asyncio.create_task(store.touch(made.id)) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        for _ in range(2):
+            assert await store.get("ann", made.id) == made
+        assert not any(task.done() for task in writing)
+    await asyncio.gather(*writing)
+
+
 async def test_a_database_that_stays_locked_is_told_and_all_in_the_queue_give_up_together(
     database: Database, database_url: str, ask: Ask
 ) -> None:

@@ -73,13 +73,13 @@ async def test_a_client_that_does_not_read_is_given_up(world: World) -> None:
     [(b"GET http", b"408 The request's head did not come in time."), (b"x" * 300, b"431 The request's head has more")],
 )
 async def test_a_head_that_does_not_end_is_given_up(world: World, data: bytes, status: bytes) -> None:
-    async with world.proxy(head_s=0.05, head_bytes=256):
+    async with world.proxy(head_s=1.0, head_bytes=256):
         assert (await world.ask(data)).startswith(b"HTTP/1.1 " + status)
         assert (await world.recorded()).decision == "denied"
 
 
 async def test_a_connection_without_a_word_is_no_request(world: World) -> None:
-    async with world.proxy(head_s=0.05):
+    async with world.proxy(head_s=1.0):
         _, writer = await world.connect()
         writer.close()
         assert (await world.ask(b"")).startswith(b"HTTP/1.1 408 ")

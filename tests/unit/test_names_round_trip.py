@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 
 from orchestrator.api import files, problems
 from orchestrator.api.services import _person, _readable, _services
+from orchestrator.config_quotas import Quota
 from orchestrator.people.service import LOCAL
+from orchestrator.sessions.disk_quota import DiskQuota
 from orchestrator.workspace.folder import SessionFolder
 
 Ask = Callable[..., httpx2.Response]
@@ -61,12 +63,16 @@ def ask(folder: SessionFolder) -> Iterator[Ask]:
     async def its_folder(make: bool = False) -> SessionFolder:
         return folder
 
+    async def no_quota(_: str) -> Any:
+        return Quota()
+
     live, record = SimpleNamespace(files=its_folder), SimpleNamespace(id="s1", owner=LOCAL.id)
     activity = SimpleNamespace(note=lambda *_: None)
     app.dependency_overrides[_person] = lambda: LOCAL
     app.dependency_overrides[_readable] = lambda: SimpleNamespace(record=record, live=live, shared_by=None)
+    disk_quota = DiskQuota(no_quota, no_quota)
     app.dependency_overrides[_services] = lambda: SimpleNamespace(
-        sessions=SimpleNamespace(touch=touch), activity=activity
+        sessions=SimpleNamespace(touch=touch, disk_quota=disk_quota), activity=activity
     )
     # Starlette's own test client decodes a path twice.
     asking = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost")
