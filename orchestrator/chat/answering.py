@@ -33,8 +33,8 @@ class Answerer:
         reply = ModelReply(most_chars)
         try:
             async with asyncio.timeout(_ANSWER_S):
-                asker = await self._models.asker(self._owner, self._session_id, self.model)
-                await asker.ask(reply, told, EventLog(), tools=())
+                asker = await self._models.asker(self._owner, self._session_id, self.model, tools=())
+                await asker.ask(reply, told, EventLog())
         except TimeoutError as error:
             raise ModelUnavailable("The model did not answer in time.", code="model_timeout") from error
         except ModelUnavailable:
