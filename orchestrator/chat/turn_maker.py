@@ -67,10 +67,11 @@ class TurnMaker:
         code = own_code(branch[-1].content)
         if code is not None or answer.model is None:
             return OwnTurn(answer.id, code or "", session, self._store)
+        context = await self._context(record, session, answer.model, branch, files)
         return Turn(
             answer.id,
-            await self._models.asker(record.owner, record.id, answer.model),
-            await self._context(record, session, answer.model, branch, files),
+            await self._models.asker(record.owner, record.id, answer.model, tools=context.tools),
+            context,
             session,
             self._store,
             self._config,
