@@ -12,7 +12,6 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -20,7 +19,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestrator.chat.models import Models
 from orchestrator.config import Config
 from tests.stack import free_port
 
@@ -143,7 +141,3 @@ async def played(provider: Provider) -> AsyncIterator[Provider]:
         server.should_exit = server.force_exit = True
         with suppress(asyncio.CancelledError):
             await task
-
-
-def models_of(config: Config) -> Models:
-    return Models(config, Path("/nonexistent"))

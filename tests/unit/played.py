@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Any
 from openai.types.chat import ChatCompletionMessageParam
 
 from orchestrator.chat.completion import ModelReply, ToolCall
+from orchestrator.chat.prompt import assistant_messages
+from orchestrator.chat.tool_result import tool_result
 from orchestrator.config import Profile
 from orchestrator.errors import GloveboxError
 from orchestrator.events import CellStarted, Event, EventLog, Notice, SandboxState, TextDelta
@@ -134,6 +136,23 @@ class PlayedAsker:
                 break
             results.insert(0, str(message["content"]))
         return results
+
+
+class PlayedContext:
+    """What a model is told: one question, and the turn so far as it is."""
+
+    tools: Sequence[object] = ()
+
+    async def messages(
+        self, parts: Sequence[JSON], results: Mapping[str, str], _events: EventLog
+    ) -> list[ChatCompletionMessageParam]:
+        return [{"role": "user", "content": "q"}, *assistant_messages(parts, results)]
+
+    async def result(self, cell: CellRecord) -> str:
+        return tool_result(cell)
+
+    async def look(self, _call: ToolCall) -> None:
+        return None
 
 
 def called(code: str, call_id: str = "call") -> ToolCall:

@@ -10,11 +10,12 @@ import pytest
 from orchestrator.api.shapes import message_shape
 from orchestrator.app import demo_model
 from orchestrator.chat.approvals import Decision
-from orchestrator.chat.models import DEMO_MODEL, Models
+from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.service import Chat
 from orchestrator.chat.turn_maker import instructions
 from orchestrator.config import Chat as ChatConfig
-from orchestrator.config import Config, Provider
+from orchestrator.config import Config
+from orchestrator.config_models import DEMO_MODEL, Provider
 from orchestrator.errors import BadRequest, Conflict, GloveboxError, ModelUnavailable, NotFound
 from orchestrator.events import ApprovalAsked, EventLog, TurnStarted
 from orchestrator.store.conversation import ConversationStore
@@ -22,6 +23,8 @@ from orchestrator.store.database import Database
 from orchestrator.store.records import SessionRecord
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.settings import SettingsStore
+from orchestrator.store.summaries import SummaryStore
+from tests.unit.models_on import models_on
 from tests.unit.played import PlayedSession, database_url, of_type, until
 
 NO_KEY = Provider(name="none", api_key_env="GLOVEBOX_TEST_NO_SUCH_KEY", models=("no-key",))
@@ -78,9 +81,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     conversation, sessions, settings = ConversationStore(database), SessionStore(database), SettingsStore(database)
     record = await sessions.add("ann", "New session", "standard")
     async with demo_model() as socket:
-        models = Models(CONFIG, socket)
+        models = models_on(database, CONFIG, tmp_path, socket)
+        contexts = Contexts(CONFIG.chat, models, SummaryStore(database))
         chat = Chat(
-            CONFIG.chat, models, PlayedSessions(sessions), conversation, settings, lambda *_: None  # type: ignore[arg-type]
+            CONFIG.chat, models, PlayedSessions(sessions), conversation, settings, contexts, lambda *_: None  # type: ignore[arg-type]
         )  # fmt: skip
         yield World(chat, sessions, settings, PlayedSession(record.id, conversation))
         await chat.close()

@@ -11,7 +11,6 @@ import pytest
 from orchestrator.chat import parts
 from orchestrator.chat.approvals import Approvals, Decision
 from orchestrator.chat.completion import ModelReply, ToolCall
-from orchestrator.chat.context import Context
 from orchestrator.chat.turn import Turn
 from orchestrator.config import Chat
 from orchestrator.errors import ModelUnavailable, NotFound
@@ -20,7 +19,7 @@ from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
 from orchestrator.store.records import MessageRecord
 from orchestrator.store.sessions import SessionStore
-from tests.unit.played import PlayedAsker, PlayedSession, Said, database_url, notices, of_type, until
+from tests.unit.played import PlayedAsker, PlayedContext, PlayedSession, Said, database_url, notices, of_type, until
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -35,7 +34,7 @@ class World:
     def turn(self, *says: Said, asks: bool = False, **config: Any) -> tuple[Turn, PlayedAsker]:
         asker = PlayedAsker(*says)
         approvals = Approvals(asks=asks)
-        context = Context("system", [{"role": "user", "content": "q"}])
+        context = PlayedContext()
         chat, session, store = Chat(**config), self.session, self.conversation
         return Turn("a", asker, context, session, store, chat, approvals), asker  # type: ignore[arg-type]
 

@@ -12,16 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import openai
-
-from orchestrator.chat.asking import Asker
-from orchestrator.chat.completion import ModelReply
 from orchestrator.chat.context import Context
 from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
 from orchestrator.chat.turn import Turn
 from orchestrator.config import Chat, Profile
-from orchestrator.errors import ModelUnavailable
 from orchestrator.events import Event, EventLog
 from orchestrator.sessions.aside import Aside
 from orchestrator.store.conversation import ConversationStore
@@ -30,25 +25,14 @@ from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.summaries import SummaryStore
 from orchestrator.workspace.folder import FoundFile, SessionFolder
-from tests.unit.counting_provider import Provider, models_of, played
+from tests.unit.counting_provider import Provider, played
+from tests.unit.models_on import models_on
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def printed(text: str) -> dict[str, Any]:
     return {"output_type": "stream", "name": "stdout", "text": text}
-
-
-class PlainAsker(Asker):
-    """Asks once, and knows what is said of a request that is too long."""
-
-    async def ask(self, reply: ModelReply, told: Sequence[Any], events: EventLog) -> None:
-        try:
-            await super().ask(reply, told, events)
-        except openai.BadRequestError as error:
-            if error.code != "context_length_exceeded":
-                raise
-            raise ModelUnavailable("It is too long.", code="context_too_long") from error
 
 
 class PlayedSandbox:
@@ -122,7 +106,7 @@ class World:
         answer = MessageRecord(ids[1], self.record.id, "assistant", NOW, model=self.model, status="running")
         await self.conversation.add_messages(question, answer)
         context = await self.context(question, extra)
-        asker = PlainAsker(self.model, self.models.client(self.model), None, context.tools)
+        asker = await self.models.asker(self.record.owner, self.record.id, self.model, tools=context.tools)
         session: Any = self.session
         turn = Turn(answer.id, asker, context, session, self.conversation, self.chat)
         ended = asyncio.Event()
@@ -151,7 +135,7 @@ async def world(
     folder = SessionFolder(tmp_path / "session", os.getuid(), 2**30)
     folder.make()
     config = provider.config(*models, **chat)
-    made = models_of(config)
+    made = models_on(database, config, tmp_path)
     summaries = SummaryStore(database)
     contexts = Contexts(config.chat, made, summaries)
     session = PlayedSession(record.id, folder)
