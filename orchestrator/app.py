@@ -23,6 +23,7 @@ from orchestrator.api import (
     sessions,
     shares,
 )
+from orchestrator.api import settings as my_settings
 from orchestrator.api.body_limit import BodyLimit
 from orchestrator.api.guard import Guard
 from orchestrator.api.identity import Door, OnePerson, Team, TrustedProxy
@@ -52,7 +53,9 @@ from orchestrator.store.audit import AuditLog
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
 from orchestrator.store.people import PeopleStore
+from orchestrator.store.search import SearchStore
 from orchestrator.store.sessions import SessionStore
+from orchestrator.store.settings import SettingsStore
 from orchestrator.store.shares import ShareStore
 from orchestrator.store.summaries import SummaryStore
 
@@ -77,7 +80,7 @@ def make_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for door in (sessions, executions, files, messages, export, about, metrics, accounts, shares, admin):
+    for door in (sessions, executions, files, messages, export, about, metrics, accounts, my_settings, shares, admin):
         app.include_router(door.router)
     app.add_middleware(BodyLimit)
     entrance: Door = OnePerson(settings.token)
@@ -110,6 +113,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     spawner = SpawnerClient(settings.spawner_socket)
     disks = DisksClient(settings.disks_socket)
     store = SessionStore(database)
+    user_settings = SettingsStore(database)
     networks = Networks(settings.config, settings.ca_bundle, store, told_of_egress(audit))
     capacity = Room(*settings.config.promisable(host.memory_mb(), host.cpus()))
     quotas = Quotas(settings.config.quotas, people_store)
@@ -121,7 +125,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     async with asyncio.TaskGroup() as tasks, demo_model() as demo_socket:
         models = Models(settings.config, demo_socket)
         contexts = Contexts(settings.config.chat, models, SummaryStore(database))
-        chat = Chat(settings.config.chat, models, service, conversation, contexts, refusals.of_turn)
+        chat = Chat(settings.config.chat, models, service, conversation, user_settings, contexts, refusals.of_turn)
         background = [
             tasks.create_task(service.put_idle_ones_to_sleep(), name="idle sandboxes"),
             tasks.create_task(presence.watch_for_ever(), name="who may be here"),
@@ -141,6 +145,8 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
                 refusals,
                 people,
                 ShareStore(database),
+                user_settings,
+                SearchStore(database),
                 presence,
                 Elsewhere(people_store, people),
                 None if oidc is None else SingleSignOn(oidc, settings.oidc_secret),

@@ -1,7 +1,7 @@
 """Events of cells and turns, and the append-only log that watchers follow (the table in docs/api.md)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ class TurnStarted(Event):
     turn_id: str
     user_message_id: str
     message_id: str
-    model: str
+    model: str | None  # None: the user's own code runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,25 @@ class CodeDelta(Event):
     type: ClassVar[str] = "code_delta"
     call: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAsked(Event):
+    """A call waits for a person."""
+
+    type: ClassVar[str] = "approval_asked"
+    call_id: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalGiven(Event):
+    """A person decided `run` or `refuse`; `code` is what runs, or would have."""
+
+    type: ClassVar[str] = "approval_given"
+    call_id: str
+    decision: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +209,10 @@ class EventLog:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def since(self, number: int) -> Sequence[Event]:
+        """Return what came after the event with this number."""
+        return self._events[number:]
 
     async def follow(self, after: int = 0) -> AsyncIterator[tuple[int, Event]]:
         """Yield `(sequence number, event)` from number `after + 1` on, until the log is closed.

@@ -1,16 +1,18 @@
-"""Doors of the conversation."""
+"""Doors of the conversation: say something, look at it, change its branches, decide about cells, stop."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Path, Response
 from starlette.responses import JSONResponse
 
 from orchestrator.api.problems import NO_MODEL, NO_SANDBOX, Responses
 from orchestrator.api.services import Owned, Readable, Wired
-from orchestrator.api.shapes import NewMessage, message_shape
+from orchestrator.api.shapes import AnotherAnswer, ApprovalDecision, NewMessage, message_shape
 from orchestrator.api.streams import server_sent_events
+from orchestrator.chat.approvals import Decision
 
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["messages"])
+MessageId = Annotated[str, Path(max_length=64)]
 _EVENT_STREAM: Responses = {200: {"content": {"text/event-stream": {}}}}
 
 
@@ -18,16 +20,50 @@ _EVENT_STREAM: Responses = {200: {"content": {"text/event-stream": {}}}}
 async def send_message(owned: Owned, services: Wired, body: NewMessage) -> Response:
     """Say something to the model; the turn's events follow. The turn goes on when the caller goes away."""
     record, session = owned
-    log = await services.chat.begin_turn(record, session, body.content, body.attachments, body.model)
+    log = await services.chat.begin_turn(record, session, body.content, body.attachments, body.model, body.edits)
     await services.sessions.touch(record)
     return server_sent_events(log)
 
 
+@router.post("/messages/{message_id}/regenerate", response_class=Response, responses=_EVENT_STREAM | NO_MODEL)
+async def regenerate(
+    owned: Owned, services: Wired, message_id: MessageId, body: AnotherAnswer | None = None
+) -> Response:
+    """Have a question answered once more, in a branch of its own; the turn's events follow."""
+    record, session = owned
+    log = await services.chat.begin_again(record, session, message_id, body.model if body else None)
+    await services.sessions.touch(record)
+    return server_sent_events(log)
+
+
+@router.post("/messages/{message_id}/show", status_code=204)
+async def show(owned: Owned, services: Wired, message_id: MessageId) -> Response:
+    """Show the branch with that message, as far as it goes."""
+    await services.chat.show(owned[0].id, message_id)
+    return Response(status_code=204)
+
+
+@router.delete("/messages/{message_id}", status_code=204)
+async def delete_turn(owned: Owned, services: Wired, message_id: MessageId) -> Response:
+    """Delete a question with its answers. Files and variables stay, and so does what followed."""
+    await services.chat.delete_turn(owned[0].id, message_id)
+    return Response(status_code=204)
+
+
+@router.post("/approvals/{call_id}", status_code=204)
+async def decide(
+    owned: Owned, services: Wired, call_id: Annotated[str, Path(max_length=64)], body: ApprovalDecision
+) -> Response:
+    """Decide about a cell of the model's that waits: run it, run other code in its place, or refuse it."""
+    services.chat.decide(owned[0].id, call_id, Decision(body.decision == "run", body.code))
+    return Response(status_code=204)
+
+
 @router.get("/messages", response_model=list[dict[str, Any]])
 async def conversation(found: Readable, services: Wired) -> Any:
-    """Return the conversation."""
-    messages = await services.chat.messages(found.record.id)
-    return JSONResponse([message_shape(message, cells) for message, cells in messages])
+    """Return the conversation: the branch of it that is shown."""
+    shown, cells = await services.chat.messages(found.record.id)
+    return JSONResponse([message_shape(one.message, one.siblings, cells) for one in shown])
 
 
 @router.get("/events", response_class=Response, responses=_EVENT_STREAM | {204: {"description": "no turn runs"}})

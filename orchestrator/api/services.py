@@ -23,6 +23,8 @@ from orchestrator.store.audit import AuditLog
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
 from orchestrator.store.records import SessionRecord
+from orchestrator.store.search import SearchStore
+from orchestrator.store.settings import SettingsStore
 from orchestrator.store.shares import ShareStore
 
 
@@ -41,6 +43,8 @@ class Services:
     refusals: Refusals
     people: People
     shares: ShareStore
+    user_settings: SettingsStore
+    search: SearchStore
     presence: Presence
     elsewhere: Elsewhere
     sso: SingleSignOn | None

@@ -1,16 +1,17 @@
-"""Doors of sessions: make, list, look, rename, delete; interrupt and restart."""
+"""Doors of sessions: make, list, look, change, delete; interrupt and restart."""
 
 import asyncio
 from operator import itemgetter
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from starlette.responses import JSONResponse
 
-from orchestrator.api.problems import NO_SANDBOX
+from orchestrator.api.problems import NO_MODEL, NO_SANDBOX
 from orchestrator.api.services import Me, Owned, Readable, Wired
-from orchestrator.api.shapes import NewSession, Renaming, SessionShape, session_shape
+from orchestrator.api.shapes import NewSession, SessionChange, SessionShape, session_shape
 from orchestrator.chat.service import NEW_SESSION_NAME
+from orchestrator.limits import NAME_CHARS
 from orchestrator.sessions.session import LiveSession
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
@@ -26,12 +27,22 @@ async def make_session(services: Wired, person: Me, body: NewSession | None = No
 
 
 @router.get("", response_model=list[SessionShape])
-async def list_sessions(services: Wired, person: Me) -> Any:
-    """List my sessions and those that others share with me, the most recently used first."""
+async def list_sessions(
+    services: Wired, person: Me, search: Annotated[str | None, Query(max_length=NAME_CHARS)] = None
+) -> Any:
+    """List my sessions and those that others share with me, the most recently used first.
+
+    With `search`, only those whose name or messages contain that text.
+    """
     mine = [session_shape(record, live, None) for record, live in await services.sessions.list(person.id)]
     shared = await services.sessions.list_shared(person.id)
     theirs = [session_shape(record, live, None, shared_by) for record, live, shared_by in shared]
-    return JSONResponse(sorted(mine + theirs, key=itemgetter("last_active_at"), reverse=True))
+    listed = sorted(mine + theirs, key=itemgetter("last_active_at"), reverse=True)
+    if wanted := (search or "").strip():
+        rest = [one["id"] for one in listed if wanted.casefold() not in one["name"].casefold()]
+        left_out = {*rest} - await services.search.containing(rest, wanted)
+        listed = [one for one in listed if one["id"] not in left_out]
+    return JSONResponse(listed)
 
 
 @router.get("/{session_id}", response_model=SessionShape)
@@ -41,11 +52,11 @@ async def look_at_session(found: Readable) -> Any:
     return JSONResponse(shape)
 
 
-@router.patch("/{session_id}", response_model=SessionShape)
-async def rename_session(owned: Owned, services: Wired, body: Renaming) -> Any:
-    """Give a session another name."""
+@router.patch("/{session_id}", response_model=SessionShape, responses=NO_MODEL)
+async def change_session(owned: Owned, services: Wired, body: SessionChange) -> Any:
+    """Give a session another name, model, way of approval or instructions."""
     record, _ = owned
-    await services.sessions.rename(record, body.name)
+    await services.chat.change(record, body.changes())
     record, live = await services.sessions.find(record.owner, record.id)
     return JSONResponse(session_shape(record, live, await _disk_bytes(live)))
 

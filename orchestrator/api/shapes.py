@@ -5,13 +5,29 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from orchestrator.chat.completion import TOOL_NAME
+from orchestrator.chat.parts import UNDECIDED
 from orchestrator.config_people import Role
-from orchestrator.limits import CODE_BYTES, MESSAGE_BYTES, NAME_CHARS, PATH_BYTES
+from orchestrator.limits import CODE_BYTES, INSTRUCTIONS_CHARS, MESSAGE_BYTES, NAME_CHARS, PATH_BYTES
 from orchestrator.sessions.session import LiveSession
 from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord, with_its_cells
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\x00]*$")]
 SessionName = Annotated[Text, Field(max_length=NAME_CHARS)]
+ModelName = Annotated[str, Field(max_length=200)]
+Instructions = Annotated[str, Field(max_length=INSTRUCTIONS_CHARS, pattern=r"^[^\x00]*$")]
+
+
+# What a session cost, and what its last request took of the model's window.
+_SPENT = ("tokens_in", "tokens_out", "cost", "window_tokens", "window")
+# What is shown of a message's parts, by their type.
+_SHOWN = {
+    "text": ("text", "reasoning"),
+    "rejected_call": ("name", "reason", "code"),
+    "look": ("path", "question", "answer"),
+    "waiting_call": ("call_id", "code"),
+    "notice": ("code", "text"),
+}
 
 
 class Body(BaseModel):
@@ -27,10 +43,18 @@ class NewSession(Body):
     profile: str | None = Field(default=None, max_length=40)
 
 
-class Renaming(Body):
-    """Body of `PATCH /v1/sessions/{id}`."""
+class SessionChange(Body):
+    """Body of `PATCH /v1/sessions/{id}`; what is left out stays as it is. `model` null: the default one again."""
 
-    name: SessionName
+    name: SessionName | None = None
+    model: ModelName | None = None
+    approval: Literal["auto", "ask"] | None = None
+    instructions: Instructions | None = None
+
+    def changes(self) -> dict[str, str | None]:
+        """Return what is to be changed."""
+        given = self.model_dump(exclude_unset=True)
+        return {name: value for name, value in given.items() if value is not None or name == "model"}
 
 
 class NewExecution(Body):
@@ -47,11 +71,25 @@ class NewMessage(Body):
     attachments: list[Annotated[str, StringConstraints(min_length=1, max_length=PATH_BYTES)]] = Field(
         default_factory=list, max_length=1000
     )
-    model: str | None = Field(default=None, max_length=200)
+    model: ModelName | None = None
+    edits: str | None = Field(default=None, max_length=64)
+
+
+class AnotherAnswer(Body):
+    """Body of `POST /v1/sessions/{id}/messages/{message_id}/regenerate`."""
+
+    model: ModelName | None = None
+
+
+class ApprovalDecision(Body):
+    """Body of `POST /v1/sessions/{id}/approvals/{call_id}`; `code` runs in place of the model's."""
+
+    decision: Literal["run", "refuse"]
+    code: Annotated[str, Field(max_length=CODE_BYTES, pattern=r"\S")] | None = None
 
 
 class SessionShape(BaseModel):
-    """A session; `shared_by` names its owner where that is somebody else."""
+    """A session; `shared_by` names its owner where that is somebody else, and `model` null is the default one."""
 
     id: str
     name: str
@@ -63,6 +101,9 @@ class SessionShape(BaseModel):
     limits: dict[str, Any]
     usage: dict[str, Any]
     shared_by: str | None
+    model: str | None
+    approval: str
+    instructions: str
 
 
 class ShareShape(BaseModel):
@@ -130,9 +171,13 @@ class MeShape(BaseModel):
 
 
 def session_shape(
-    record: SessionRecord, live: LiveSession, disk_bytes: int | None, shared_by: str | None = None
+    record: SessionRecord,
+    live: LiveSession,
+    disk_bytes: int | None,
+    shared_by: str | None = None,
+    spent: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return a session for the wire; `disk_bytes` is None where it was not counted."""
+    """Return a session for the wire; what was not counted of `disk_bytes`, tokens and cost is null."""
     return SessionShape(
         id=record.id,
         name=record.name,
@@ -142,8 +187,11 @@ def session_shape(
         created_at=record.created_at,
         last_active_at=record.last_active_at,
         limits=live.profile.limits(),
-        usage={"disk_bytes": disk_bytes},
+        usage={"disk_bytes": disk_bytes, **dict.fromkeys(_SPENT), **(spent or {})},
         shared_by=shared_by,
+        model=record.model,
+        approval=record.approval,
+        instructions=record.instructions,
     ).model_dump(mode="json")
 
 
@@ -152,24 +200,25 @@ def cell_shape(cell: CellRecord) -> dict[str, Any]:
     return {name: getattr(cell, name) for name in CellShape.model_fields}
 
 
-def message_shape(message: MessageRecord, cells: dict[str, CellRecord]) -> dict[str, Any]:
+def message_shape(message: MessageRecord, siblings: list[str], cells: dict[str, CellRecord]) -> dict[str, Any]:
     """Return a message for the wire, with its cells in it."""
-    about = {"id": message.id, "role": message.role, "created_at": message.created_at.isoformat()}
+    about: dict[str, Any] = {"id": message.id, "parent_id": message.parent_id, "siblings": siblings}
+    about |= {"role": message.role, "created_at": message.created_at.isoformat()}
     if message.role == "user":
         return about | {"content": message.content, "attachments": message.attachments}
     named = with_its_cells(message, cells.values())
-    parts = [shaped for part in named if (shaped := _part(part, cells)) is not None]
+    running = message.status == "running"
+    parts = [shaped for part in named if (shaped := _part(part, cells, running=running)) is not None]
     told = {"model": message.model, "status": message.status, "parts": parts, "problem": message.problem}
     return about | told
 
 
-def _part(part: dict[str, Any], cells: dict[str, CellRecord]) -> dict[str, Any] | None:
+def _part(part: dict[str, Any], cells: dict[str, CellRecord], *, running: bool) -> dict[str, Any] | None:
     match part["type"]:
-        case "text":
-            return {"type": "text", "text": part["text"]}
         case "cell":
             cell = cells.get(part["cell_id"])
             return None if cell is None else {"type": "cell", **cell_shape(cell)}
-        case "look":
-            return {name: part[name] for name in ("type", "path", "question", "answer")}
-    return {"type": "rejected_call", "name": part["name"], "reason": part["reason"]}
+        case "waiting_call" if not running:  # the turn ended otherwise
+            return {"type": "rejected_call", "name": TOOL_NAME, "reason": UNDECIDED, "code": part["code"]}
+        case kind:
+            return {"type": kind} | {name: part[name] for name in _SHOWN.get(kind, ()) if name in part}

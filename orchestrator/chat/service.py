@@ -1,27 +1,39 @@
-"""Chat in sessions: one turn at a time, kept in the database, followed from any point."""
+"""Chat in sessions: one turn at a time, kept in the database as a tree of messages, followed from any point."""
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.chat.asking import Asker
+from orchestrator.chat.approvals import Decision, nothing_waits
 from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
-from orchestrator.chat.tokens import cut_middle
-from orchestrator.chat.tool_result import tool_result
-from orchestrator.chat.turn import Turn
+from orchestrator.chat.own_code import own_code
+from orchestrator.chat.running import RunningTurn
+from orchestrator.chat.turn_maker import ASK, TurnMaker
 from orchestrator.config import Chat as ChatConfig
 from orchestrator.errors import BadRequest, Conflict
 from orchestrator.events import EventLog, TurnStarted
 from orchestrator.sessions.service import Sessions
 from orchestrator.sessions.session import LiveSession
+from orchestrator.store.branches import Tree
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
+from orchestrator.store.settings import SettingsStore
 
 NEW_SESSION_NAME = "New session"
 _NAME_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A message of the branch that is shown, and the messages that stand at its place in other branches."""
+
+    message: MessageRecord
+    siblings: list[str]
 
 
 class Chat:
@@ -33,18 +45,19 @@ class Chat:
         models: Models,
         sessions: Sessions,
         store: ConversationStore,
+        settings: SettingsStore,
         contexts: Contexts,
         tell: Callable[[SessionRecord, dict[str, Any]], None],
     ) -> None:
         """`tell` is called with the problem of each turn that ended with one."""
-        self._config = config
+        self._maker = TurnMaker(config, models, store, settings, contexts)
         self._models = models
         self._sessions = sessions
         self._store = store
-        self._contexts = contexts
         self._tell = tell
-        self._turns: dict[str, Turn] = {}
-        self._beginning: set[str] = set()
+        self._turns: dict[str, RunningTurn] = {}
+        self._busy: set[str] = set()  # sessions whose conversation is being changed right now
+        self._stop_at_once: set[str] = set()
 
     async def begin_turn(
         self,
@@ -53,25 +66,87 @@ class Chat:
         content: str,
         attachments: list[str],
         model: str | None,
+        edits: str | None = None,
     ) -> EventLog:
         """Store the user's message, start the turn, and return its log.
 
+        With `edits`, an earlier message of the user's, it stands in that one's place in a new branch. A message that is
+        the user's own code is run, and no model is asked. A model that is named stays the session's.
+
         Raises:
             Conflict: a turn runs already; the message was not stored.
-            BadRequest: an attachment is not in the workspace, or there is no such model.
+            BadRequest: an attachment is not in the workspace, there is no such model, or no code to run.
             ModelUnavailable: the model has no key.
+            NotFound: there is no message to edit.
 
         """
-        chosen = self._models.pick(model)
-        if record.id in self._beginning or self._running(record.id) is not None:
-            raise Conflict("The session is still answering; wait for it, or stop it.", code="turn_running")
-        self._beginning.add(record.id)
-        try:
-            turn = await self._make_turn(record, session, content, attachments, chosen)
-        finally:
-            self._beginning.discard(record.id)
+        own = own_code(content) is not None
+        with self._alone(record.id):
+            chosen = None if own else await self._maker.pick(record, model)
+            tree = await self._store.tree(record.id)
+            before = tree.head if edits is None else _question(tree, edits).parent_id
+            now = datetime.now(UTC)
+            question = MessageRecord(
+                uuid.uuid4().hex, record.id, "user", now, content, attachments, chosen, parent_id=before
+            )
+            if record.name == NEW_SESSION_NAME and not own:
+                await self._sessions.change(record, {"name": _name_from(content)})
+            if model and chosen:
+                await self._sessions.change(record, {"model": chosen})
+            return await self._begin(record, session, [*tree.up_to(before), question], chosen, is_new=True)
+
+    async def begin_again(
+        self, record: SessionRecord, session: LiveSession, message_id: str, model: str | None
+    ) -> EventLog:
+        """Start another answer to a question, which the question or one of its answers names; return the turn's log.
+
+        Raises:
+            Conflict: a turn runs already.
+            BadRequest: there is no such model.
+            ModelUnavailable: the model has no key.
+            NotFound: there is no such message.
+
+        """
+        with self._alone(record.id):
+            tree = await self._store.tree(record.id)
+            question = _question(tree, tree.question_of(message_id).id)
+            chosen = None if own_code(question.content) is not None else await self._maker.pick(record, model)
+            if model and chosen:
+                await self._sessions.change(record, {"model": chosen})
+            return await self._begin(record, session, tree.up_to(question.id), chosen, is_new=False)
+
+    async def _begin(
+        self,
+        record: SessionRecord,
+        session: LiveSession,
+        branch: list[MessageRecord],
+        model: str | None,
+        *,
+        is_new: bool,
+    ) -> EventLog:
+        """Begin to answer the last message of a branch, which is stored with the answer where it is new."""
+        question = branch[-1]
+        folder = await session.files()
+        files = await asyncio.to_thread(folder.list_files)
+        missing = set(question.attachments) - {file.path for file in files}
+        if missing and is_new:
+            raise BadRequest(f"Not in the workspace: {', '.join(sorted(missing))[:300]}.", code="attachment_missing")
+        answer = MessageRecord(
+            uuid.uuid4().hex,
+            record.id,
+            "assistant",
+            datetime.now(UTC),
+            model=model,
+            status="running",
+            parent_id=question.id,
+        )
+        turn = await self._maker.make(record, session, branch, answer, files)
+        await self._store.add_messages(*([question] if is_new else []), answer)
+        turn.events.append(TurnStarted(uuid.uuid4().hex, question.id, answer.id, model))
         self._turns[record.id] = turn
         turn.start(lambda: self._ended(record, turn))
+        if record.id in self._stop_at_once:
+            await turn.stop()
         return turn.events
 
     def follow(self, session_id: str) -> EventLog | None:
@@ -80,64 +155,84 @@ class Chat:
         return turn.events if turn is not None else None
 
     async def stop(self, session_id: str) -> None:
-        """Stop the turn that runs, if one does."""
+        """Stop the turn that runs, or is just being begun, if one is."""
         turn = self._running(session_id)
         if turn is not None:
             await turn.stop()
+        elif session_id in self._busy:
+            self._stop_at_once.add(session_id)
 
-    async def messages(self, session_id: str) -> list[tuple[MessageRecord, dict[str, CellRecord]]]:
-        """Return the conversation: each message with the cells that its parts name."""
-        messages = await self._store.messages(session_id)
+    def decide(self, session_id: str, call_id: str, decision: Decision) -> None:
+        """Decide about a call that waits. Raises NotFound where none waits under that name."""
+        turn = self._running(session_id)
+        if turn is None:
+            raise nothing_waits()
+        turn.approvals.give(call_id, decision)
+
+    async def change(self, record: SessionRecord, changes: dict[str, str | None]) -> None:
+        """Set some of a session's `name`, `model`, `approval` and `instructions`.
+
+        Approval holds from the next cell on, also of a turn that runs.
+
+        Raises:
+            BadRequest: there is no such model.
+            ModelUnavailable: the model has no key.
+
+        """
+        if changes.get("model") is not None:
+            self._models.pick(changes["model"])
+        await self._sessions.change(record, changes)
+        turn = self._running(record.id)
+        if turn is not None and "approval" in changes:
+            turn.approvals.asks = changes["approval"] == ASK
+
+    async def show(self, session_id: str, message_id: str) -> None:
+        """Show the youngest branch with a message. Raises Conflict while a turn runs, NotFound for no message."""
+        with self._alone(session_id):
+            await self._store.show(session_id, message_id)
+
+    async def delete_turn(self, session_id: str, message_id: str) -> None:
+        """Delete a question with its answers. Raises Conflict while a turn runs, NotFound for no message."""
+        with self._alone(session_id):
+            await self._store.delete_turn(session_id, message_id)
+
+    async def messages(self, session_id: str) -> tuple[list[Shown], dict[str, CellRecord]]:
+        """Return the branch that is shown, and all cells by their ids."""
+        tree = await self._store.tree(session_id)
         cells = {cell.cell_id: cell for cell in await self._store.cells(session_id)}
-        return [(message, cells) for message in messages]
+        return [Shown(message, tree.siblings(message)) for message in tree.shown()], cells
 
     async def close(self) -> None:
         """End all turns, so that each is written down as it is; their cells go on."""
         await asyncio.gather(*(turn.let_go() for turn in self._turns.values() if turn.running))
 
-    def _ended(self, record: SessionRecord, turn: Turn) -> None:
+    def _ended(self, record: SessionRecord, turn: RunningTurn) -> None:
         self._turns.pop(record.id, None)
         if turn.problem is not None:
             self._tell(record, turn.problem)
 
-    def _running(self, session_id: str) -> Turn | None:
+    def _running(self, session_id: str) -> RunningTurn | None:
         turn = self._turns.get(session_id)
         return turn if turn is not None and turn.running else None
 
-    async def _make_turn(
-        self, record: SessionRecord, session: LiveSession, content: str, attachments: list[str], model: str
-    ) -> Turn:
-        folder = await session.files()
-        files = await asyncio.to_thread(folder.list_files)
-        missing = set(attachments) - {file.path for file in files}
-        if missing:
-            raise BadRequest(f"Not in the workspace: {', '.join(sorted(missing))[:300]}.", code="attachment_missing")
-        now = datetime.now(UTC)
-        question = MessageRecord(
-            uuid.uuid4().hex, record.id, "user", now, content=content, attachments=attachments, model=model
-        )
-        answer = MessageRecord(uuid.uuid4().hex, record.id, "assistant", now, model=model, status="running")
-        earlier = await self._store.messages(record.id)
-        cells = await self._store.cells(record.id)
-        results = await asyncio.to_thread(self._results, cells)
-        await self._store.add_messages(question, answer)
-        if record.name == NEW_SESSION_NAME:
-            await self._sessions.rename(record, _name_from(content))
-        extra = self._config.extra_instructions
-        context = self._contexts.make(session, model, [*earlier, question], cells, results, files, extra)
-        turn = Turn(
-            answer.id,
-            Asker(model, self._models.client(model), self._models.price(model), context.tools),
-            context,
-            session,
-            self._store,
-            self._config,
-        )
-        turn.events.append(TurnStarted(uuid.uuid4().hex, question.id, answer.id, model))
-        return turn
+    @contextmanager
+    def _alone(self, session_id: str) -> Iterator[None]:
+        """Change a conversation with nobody else at it, and no turn running in it."""
+        if session_id in self._busy or self._running(session_id) is not None:
+            raise Conflict("The session is still answering; wait for it, or stop it.", code="turn_running")
+        self._busy.add(session_id)
+        try:
+            yield
+        finally:
+            self._busy.discard(session_id)
+            self._stop_at_once.discard(session_id)
 
-    def _results(self, cells: list[CellRecord]) -> dict[str, str]:
-        return {cell.cell_id: cut_middle(tool_result(cell), self._config.tool_result_tokens) for cell in cells}
+
+def _question(tree: Tree[MessageRecord], message_id: str) -> MessageRecord:
+    message = tree.message(message_id)
+    if message.role != "user":
+        raise BadRequest("That message is no question: only what the user said can be edited.", code="not_a_question")
+    return message
 
 
 def _name_from(content: str) -> str:

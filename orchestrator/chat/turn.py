@@ -1,26 +1,26 @@
-"""One chat turn: the model speaks, its code runs, it reads the result, until it is done. A task with an event log."""
+"""One chat turn: the model speaks, its code runs, it reads the result, until it is done."""
 
-import asyncio
 import uuid
-from collections.abc import Callable
-from typing import Any
+from collections import deque
 
-import structlog
-
+from orchestrator.chat import parts
+from orchestrator.chat.approvals import Approvals
 from orchestrator.chat.asking import Asker
 from orchestrator.chat.completion import ModelReply, Rejected, ToolCall, read_call
 from orchestrator.chat.context import Context
-from orchestrator.chat.failures import model_failure
+from orchestrator.chat.repetition import Advice, Failures, error_of
+from orchestrator.chat.running import RunningTurn
 from orchestrator.config import Chat
 from orchestrator.errors import GloveboxError, ModelUnavailable
-from orchestrator.events import CallRejected, EventLog, TurnFinished
-from orchestrator.limits import REFUSALS_OF_LENGTH, STOP_S
-from orchestrator.metrics import MODEL_ERRORS, MODEL_TIMES
+from orchestrator.events import ApprovalAsked, ApprovalGiven, CallRejected, CellStarted, Notice
+from orchestrator.limits import REFUSALS_OF_LENGTH
+from orchestrator.metrics import MODEL_TIMES
 from orchestrator.sessions.session import LiveSession
 from orchestrator.store.conversation import ConversationStore
+from orchestrator.store.records import CellRecord
 from orchestrator.tracing import span
 
-log = structlog.get_logger()
+_LONGEST_ERROR = 300
 
 
 class GaveUp(GloveboxError):
@@ -30,7 +30,7 @@ class GaveUp(GloveboxError):
     title = "The model did not get there"
 
 
-class Turn:
+class Turn(RunningTurn):
     """The model's side of one turn."""
 
     def __init__(
@@ -41,85 +41,19 @@ class Turn:
         session: LiveSession,
         conversation: ConversationStore,
         config: Chat,
+        approvals: Approvals | None = None,
     ) -> None:
-        self.message_id = message_id
-        self.events = EventLog()
-        self.problem: dict[str, Any] | None = None
+        super().__init__(message_id, session, conversation)
+        self.approvals = approvals or Approvals(asks=False)
         self._asker = asker
         self._context = context
-        self._session = session
-        self._conversation = conversation
         self._config = config
-        self._parts: list[dict[str, Any]] = []
         self._results: dict[str, str] = {}
-        self._failures_in_a_row = 0
-        self._stopping = False
-        self._is_let_go = False
-        self._task: asyncio.Task[None] | None = None
+        self._failures = Failures(config.max_repairs)
 
-    @property
-    def running(self) -> bool:
-        """Whether the turn goes on."""
-        return self._task is not None and not self._task.done()
-
-    def start(self, on_end: Callable[[], object]) -> None:
-        """Begin; the turn goes on whoever watches, until it ends or is stopped. Then `on_end` is called."""
-        self._task = asyncio.create_task(self._run(), name=f"turn {self.message_id}")
-        self._task.add_done_callback(lambda _: on_end())
-
-    async def stop(self) -> None:
-        """Stop the turn, in the text or in a cell, and return when it has ended."""
-        if self._task is None:
-            return
-        self._stopping = True
-        if self._session.running_message_id == self.message_id:
-            await self._session.interrupt(must_end=True)
-            await asyncio.wait([self._task], timeout=STOP_S)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-    async def let_go(self) -> None:
-        """End the turn without ending the cell that runs: this process ends, and the next one hears the cell out."""
-        if self._task is not None:
-            self._is_let_go = True
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        """Run the turn and write down how it ended, whatever happens."""
-        status, problem = "done", None
-        try:
-            with span("turn", session=self._session.id, model=self._asker.model):
-                await self._rounds()
-            status = "stopped" if self._stopping else "done"
-        except asyncio.CancelledError:
-            status = "lost" if self._is_let_go else "stopped"
-        except GloveboxError as error:
-            status, problem = "failed", error.as_problem()
-        except Exception as error:
-            status, problem = "failed", self._explain(error)
-        # Shielded: a stop that comes at this very moment must not leave the message open.
-        await asyncio.shield(self._end(status, problem))
-
-    async def _end(self, status: str, problem: dict[str, Any] | None) -> None:
-        try:
-            await self._save(status, problem)
-        except Exception:
-            log.exception("turn not stored", message=self.message_id)
-            status = "failed"
-            problem = GloveboxError("The end of this turn could not be stored.", code="not_stored").as_problem()
-        self.problem = problem
-        self.events.append(TurnFinished(status, problem))
-        self.events.close()
-
-    def _explain(self, error: Exception) -> dict[str, Any]:
-        failure: GloveboxError | None = model_failure(error)
-        if failure is None:
-            log.exception("turn failed", message=self.message_id)
-            failure = GloveboxError("The turn broke off; the log of the orchestrator says why.")
-        else:
-            MODEL_ERRORS.count(failure.code)
-        return failure.as_problem()
+    async def _work(self) -> None:
+        with span("turn", session=self._session.id, model=self._asker.model):
+            await self._rounds()
 
     async def _rounds(self) -> None:
         for number in range(self._config.max_rounds):
@@ -127,36 +61,34 @@ class Turn:
                 reply = await self._ask(number)
             if not reply.calls:
                 return
-            await self._save("running")
-            for call in reply.calls:
-                await self._do(call, number)
-                await self._save("running")
-                if self._stopping:
-                    return
-            if self._failures_in_a_row > self._config.max_repairs:
-                raise GaveUp(
-                    f"{self._failures_in_a_row} cells in a row failed, which is the limit for one turn. "
-                    "What ran is kept; say how to go on."
-                )
-        raise GaveUp(
-            f"The model used up its {self._config.max_rounds} replies for one turn. What ran is kept; say 'go on'.",
-            code="rounds_used_up",
+            await self._save()
+            if not await self._do_all(reply.calls, number):
+                return
+        used_up = (
+            f"The model used up its {self._config.max_rounds} replies for one turn. What ran is kept; say 'go on'."
         )
+        self._notice("rounds_used_up", used_up, self._config.max_rounds - 1)
+        raise GaveUp(used_up, code="rounds_used_up")
 
     async def _ask(self, number: int) -> ModelReply:
         """Ask for one reply of the model, keeping what came of it even when it breaks off."""
         reply = ModelReply()
+        before = len(self.events)
         try:
             await self._ask_what_fits(reply)
         finally:
-            if reply.text:
-                self._parts.append({"type": "text", "round": number, "text": reply.text})
+            said = parts.text_part(reply, number)
+            if said["text"] or "reasoning" in said:
+                self._parts.append(said)
+            for event in self.events.since(before):
+                if isinstance(event, Notice):
+                    self._parts.append({"type": "notice", "round": number, "code": event.code, "text": event.text})
         return reply
 
     async def _ask_what_fits(self, reply: ModelReply) -> None:
         """Ask, and ask again with less where the provider finds it too long."""
         for left in reversed(range(REFUSALS_OF_LENGTH + 1)):
-            told = await self._context.messages(self._parts, self._results, self.events)
+            told = await self._context.messages(*parts.told(self._parts, self._results), self.events)
             try:
                 await self._asker.ask(reply, told, self.events)
             except ModelUnavailable as error:
@@ -166,33 +98,110 @@ class Turn:
             else:
                 return
 
-    async def _do(self, call: ToolCall, number: int) -> None:
-        """Run one call's code, or tell the model why the call makes no sense."""
-        call_id = call.id or f"call_{uuid.uuid4().hex}"
+    async def _do_all(self, calls: list[ToolCall], number: int) -> bool:
+        """Run a reply's calls in order, and tell whether the model is to speak again. Whatever is left is said so."""
+        left = deque((call.id or f"call_{uuid.uuid4().hex}", call) for call in calls)
+        begun = len(self.events)
+        try:
+            while left:
+                advice = await self._do(*left[0], number)
+                left.popleft()
+                begun = len(self.events)
+                await self._save()
+                if self._stopping or not self._goes_on(advice, number):
+                    return False
+        finally:
+            if left and not self._is_let_go:
+                cut_off = any(isinstance(event, CellStarted) for event in self.events.since(begun))
+                self._leave(left, number, cut_off=cut_off)
+        return True
+
+    def _leave(self, left: deque[tuple[str, ToolCall]], number: int, *, cut_off: bool) -> None:
+        """Keep the calls that did not run, and why; of the first one a waiting part may be there, or its cell begun."""
+        self._parts = [part for part in self._parts if part["type"] != "waiting_call"]
+        reason = parts.STOPPED if self._stopping else parts.ENDED
+        for call_id, call in left:
+            code = read_call(call)
+            if isinstance(code, str):
+                self._parts.append(parts.not_run(call_id, number, code, parts.CUT_OFF if cut_off else reason))
+            cut_off = False
+
+    async def _do(self, call_id: str, call: ToolCall, number: int) -> Advice:
+        """Run one call's code, or tell the model why it is not run."""
         if (looked := await self._context.look(call)) is not None:
-            self._parts.append({"type": "look", "round": number, "call_id": call_id, **looked})
-            return
+            self._parts.append(parts.look(call_id, number, looked))
+            return Advice.GO_ON
         match read_call(call):
             case Rejected(reason):
-                self._failures_in_a_row += 1
                 self.events.append(CallRejected(call.name, reason))
-                self._parts.append(
-                    {
-                        "type": "rejected_call",
-                        "round": number,
-                        "call_id": call_id,
-                        "name": call.name,
-                        "arguments": call.arguments,
-                        "reason": reason,
-                    }
-                )
+                self._parts.append(parts.rejected(call_id, number, call.name, call.arguments, reason))
+                return self._failed(reason, call.arguments, number)
             case str(code):
-                cell = await self._session.run_cell(code, None, self.events, self.message_id)
-                self._failures_in_a_row = 0 if cell.status == "ok" else self._failures_in_a_row + 1
-                self._results[cell.cell_id] = await self._context.result(cell)
-                self._parts.append(
-                    {"type": "cell", "round": number, "call_id": call_id, "cell_id": cell.cell_id, "code": code}
-                )
+                chosen = await self._approved(call_id, code, number) if self.approvals.asks else code
+                if chosen is None:
+                    self._parts.append(parts.not_run(call_id, number, code, parts.REFUSED))
+                    return Advice.GO_ON
+                cell = await self._session.run_cell(chosen, None, self.events, self.message_id)
+                notes = [] if chosen == code else [parts.EDITED]
+                return await self._keep(cell, call_id, number, notes)
 
-    async def _save(self, status: str, problem: dict[str, Any] | None = None) -> None:
-        await self._conversation.save_message(self.message_id, status, list(self._parts), problem)
+    async def _approved(self, call_id: str, code: str, number: int) -> str | None:
+        """Wait until a person has decided about a call, and return the code that is to run, or None."""
+        name = self.approvals.begin()
+        waiting = {"type": "waiting_call", "round": number, "call_id": name, "code": code, "of": call_id}
+        self._parts.append(waiting)
+        await self._save()
+        self.events.append(ApprovalAsked(name, code))
+        decision = await self.approvals.decision(name)
+        self._parts.remove(waiting)
+        chosen = decision.code if decision.run and decision.code else code
+        self.events.append(ApprovalGiven(name, "run" if decision.run else "refuse", chosen))
+        return chosen if decision.run else None
+
+    async def _keep(self, cell: CellRecord, call_id: str, number: int, notes: list[str]) -> Advice:
+        """Keep a cell that ran, as the model will read it."""
+        part = parts.cell_part(cell, call_id, number, notes)
+        self._parts.append(part)
+        advice = Advice.GO_ON
+        if cell.status == "ok":
+            self._failures.worked()
+        elif cell.status != "interrupted":  # that says nothing about the code
+            advice = self._failed(error_of(cell), cell.code, number)
+        self._results[cell.cell_id] = await self._context.result(cell)
+        return advice
+
+    def _failed(self, error: str, code: str, number: int) -> Advice:
+        """Note a failure of the part that was kept last; the third of a kind makes the model try another way."""
+        advice = self._failures.failed(error, code)
+        if advice is Advice.ANOTHER_WAY:
+            part = self._parts[-1]
+            if part["type"] == "cell":
+                part["notes"] = [*part.get("notes", ()), parts.ANOTHER_WAY]
+            else:
+                part["reason"] = f"{part['reason']} {parts.ANOTHER_WAY}"
+            self._notice("another_way", "The same failed three times; the model was told to try another way.", number)
+        return advice
+
+    def _goes_on(self, advice: Advice, number: int) -> bool:
+        """Tell whether the model is to go on after that; where it is not, say why.
+
+        Raises:
+            GaveUp: too many failures in a row.
+
+        """
+        if advice is Advice.ASK:
+            times, error = self._failures.alike, self._failures.error[:_LONGEST_ERROR]
+            self._notice(
+                "same_error",
+                f"The same failed {times} times in a row, though another way was asked for: {error}. "
+                "What ran is kept. How should it go on?",
+                number,
+            )
+        elif advice is Advice.GIVE_UP:
+            gave_up = (
+                f"{self._failures.in_a_row} cells in a row failed, which is the limit for one turn. "
+                "What ran is kept; say how to go on."
+            )
+            self._notice("repairs_used_up", gave_up, number)
+            raise GaveUp(gave_up)
+        return advice not in (Advice.ASK, Advice.GIVE_UP)

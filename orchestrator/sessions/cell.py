@@ -112,6 +112,7 @@ class CellRun:
         self._timer: asyncio.Timeout | None = None
         self._deadline = 0.0  # in the loop's time
         self._must_end = False
+        self.in_kernel = False  # it has a sandbox, and is or was sent there
         self._interrupted_at = float("-inf")  # in the loop's time
 
     @property
@@ -135,6 +136,7 @@ class CellRun:
             connection, before = await asyncio.gather(
                 self._sandbox.ready(self), asyncio.to_thread(self._folder.snapshot)
             )
+        self.in_kernel = True
         self._sandbox.life.note(Step.RUN)
         self._events.append(CellStarted(self._cell.cell_id, self._cell.code))
         began = time.monotonic()
@@ -153,6 +155,7 @@ class CellRun:
         """Hear a cell out that an earlier process sent, and return it complete. The end is in the event log, too."""
         self._events.append(CellStarted(self._cell.cell_id, self._cell.code))
         connection = await self._sandbox.reconnect(self._cell.cell_id)
+        self.in_kernel = True
         self._sandbox.life.note(Step.RUN)
         so_far_s = (datetime.now(UTC) - self._cell.created_at).total_seconds()
         began = time.monotonic() - so_far_s

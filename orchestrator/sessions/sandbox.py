@@ -4,7 +4,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 
@@ -19,6 +18,7 @@ from orchestrator.sessions.network import SessionNetwork
 from orchestrator.sessions.seats import Seats
 from orchestrator.sessions.state import SessionLife, SessionState, Step
 from orchestrator.sessions.variables import Budget, Report
+from orchestrator.sessions.watcher import Nobody, Watcher
 from orchestrator.spawner.requests import Created
 from orchestrator.spawner_client import SpawnerClient
 from orchestrator.store.records import SessionRecord
@@ -28,32 +28,6 @@ from orchestrator.workspace.folder import SessionFolder
 
 log = structlog.get_logger()
 _OOM_POLLS = 10
-
-
-class Watcher(Protocol):
-    """Whoever waits for a sandbox, and may tell about it."""
-
-    def starting(self) -> None:
-        """Hear that there is none yet, and one is being started."""
-
-    def queued(self, place: int) -> None:
-        """Hear that the host is full, and at which place in the queue the session is, counted from 1."""
-
-    def woken(self, report: Report) -> None:
-        """Hear what became of the variables that were kept when it fell asleep."""
-
-
-class Nobody:
-    """A watcher that nothing needs to be told."""
-
-    def starting(self) -> None:
-        """Do nothing."""
-
-    def queued(self, place: int) -> None:
-        """Do nothing."""
-
-    def woken(self, report: Report) -> None:
-        """Do nothing."""
 
 
 class SessionSandbox:
@@ -85,6 +59,8 @@ class SessionSandbox:
         self._short_of_memory_again = False
         self._restarted = False  # since a cell last ended by itself
         self._kernel_is_new = False  # the one that the gateway has, or will have in a moment, has run nothing
+        self._getting_ready: set[asyncio.Task[KernelConnection]] = set()
+        self._starting: asyncio.Task[KernelConnection] | None = None  # the one of them that has a seat by now
         self.life = SessionLife()
         self.woken_with: Report | None = None
         self.may_run = False
@@ -111,11 +87,31 @@ class SessionSandbox:
     async def ready(self, watcher: Watcher | None = None) -> KernelConnection:
         """Return a connection to a kernel, starting a sandbox where there is none; the watcher is told if so.
 
+        Whoever waits no longer leaves the queue. A start that has begun goes on: half of a waking would lose variables.
+
         Raises:
             SandboxUnavailable: it could not be started; the detail says why.
             SessionNotFound: the session was deleted meanwhile.
 
         """
+        if self._connection is not None and self.running and not self._lock.locked():
+            return self._connection
+        task = asyncio.create_task(self._ready(watcher or Nobody()), name=f"sandbox of {self._record.id}")
+        self._getting_ready.add(task)
+        task.add_done_callback(self._got_ready)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task is not self._starting:
+                task.cancel()
+            raise
+
+    def _got_ready(self, task: asyncio.Task[KernelConnection]) -> None:
+        self._getting_ready.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:  # read, whoever has stopped waiting
+            log.debug("sandbox not ready", session=self._record.id, reason=str(error))
+
+    async def _ready(self, watcher: Watcher) -> KernelConnection:
         async with self._lock:
             if self.life.state is SessionState.DELETED:
                 raise SessionNotFound(self._record.id)
@@ -125,10 +121,12 @@ class SessionSandbox:
             self.life.note(Step.START)
             try:
                 with span("sandbox start", session=self._record.id, profile=self._profile_name):
-                    self._connection = await self._adopt() or await self._wake(watcher or Nobody())
+                    self._connection = await self._adopt() or await self._wake(watcher)
             except BaseException:
                 self.life.note(Step.START_FAILED)
                 raise
+            finally:
+                self._starting = None
             self.life.note(Step.FRESH if self._kernel_is_new else Step.RESUMED)
             self._kernel_is_new = False
             self.may_run = True
@@ -137,6 +135,7 @@ class SessionSandbox:
     async def _wake(self, watcher: Watcher) -> KernelConnection:
         """Start a sandbox, and give it back the variables that it fell asleep with, if any were kept."""
         await self.seats.take(self._record.owner, self._record.id, self._profile, watcher.queued)
+        self._starting = asyncio.current_task()
         watcher.starting()
         began, how = time.monotonic(), "cold"
         try:
@@ -289,6 +288,9 @@ class SessionSandbox:
 
     async def close(self) -> None:
         """Let go of the connection; the container goes on for the next orchestrator to adopt."""
+        for task in (waiting := [*self._getting_ready]):
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
         async with self._lock:
             await self._disconnect("Glovebox is shutting down.")
             await self._network.close()

@@ -3,7 +3,7 @@
 import asyncio
 import builtins
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import structlog
@@ -245,9 +245,9 @@ class Sessions:
         counted[SessionState.ASLEEP] += len(owned - self._live.keys())
         return dict(counted)
 
-    async def rename(self, record: SessionRecord, name: str) -> None:
-        """Give a session another name."""
-        await self._store.rename(record.id, name)
+    async def change(self, record: SessionRecord, changes: Mapping[str, str | None]) -> None:
+        """Set some of a session's `name`, `model`, `approval` and `instructions`."""
+        await self._store.change(record.id, changes)
 
     async def touch(self, record: SessionRecord) -> None:
         """Note that a session is used: for its idle time at once, in the database now and then."""

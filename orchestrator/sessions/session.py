@@ -20,8 +20,9 @@ from orchestrator.sessions.activity import Activity
 from orchestrator.sessions.aside import ASIDE_SLACK_S, Aside
 from orchestrator.sessions.cell import CellRun, finished_event
 from orchestrator.sessions.disk import SessionDisk
-from orchestrator.sessions.sandbox import SessionSandbox, Watcher
+from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.state import SessionState
+from orchestrator.sessions.watcher import Watcher
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.records import CellRecord, SessionRecord
 from orchestrator.tracing import span
@@ -83,11 +84,6 @@ class LiveSession:
     def in_use(self) -> bool:
         """Whether a cell runs or waits."""
         return self._waiting > 0
-
-    @property
-    def running_message_id(self) -> str | None:
-        """The assistant message whose cell runs right now, if one does."""
-        return self._run.message_id if self._run is not None else None
 
     async def files(self, *, make: bool = False) -> SessionFolder:
         """Return the folder, whose files can be reached now; with `make` there is a workspace in it, too.
@@ -300,6 +296,21 @@ class LiveSession:
         """Interrupt the cell that runs, if one does."""
         if self._run is not None:
             await self._run.interrupt(must_end=must_end)
+
+    async def stop_cell(self, message_id: str) -> bool:
+        """Interrupt a message's cell, which loses its kernel if it does not heed that; tell whether there is one.
+
+        One that still waits for a sandbox is none: whoever runs it can just leave it.
+
+        Raises:
+            SandboxLost: the connection to its kernel is gone.
+
+        """
+        run = self._run
+        if run is None or run.message_id != message_id or not run.in_kernel:
+            return False
+        await run.interrupt(must_end=True)
+        return True
 
     async def restart(self) -> None:
         """Give the session a fresh kernel; a cell that runs ends as lost."""

@@ -1,26 +1,36 @@
 """Rows of messages and cells. Statements are built once: building one costs more than SQLite needs to run it."""
 
 from collections.abc import Awaitable
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import BindParameter, Connection, Row, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.errors import SessionNotFound
+from orchestrator.store.branches import Tree
 from orchestrator.store.database import Database
 from orchestrator.store.records import CellRecord, MessageRecord
-from orchestrator.store.tables import cells, messages
+from orchestrator.store.tables import cells, messages, sessions, summaries
 
+_OF_SESSION = messages.c.session_id == bindparam("session")
 _ADD_MESSAGE = messages.insert()
 _SAVE_MESSAGE = (
     messages.update()
     .where(messages.c.id == bindparam("key"))
     .values(status=bindparam("new_status"), parts=bindparam("new_parts"), problem=bindparam("new_problem"))
 )
-_MESSAGES = select(messages).where(messages.c.session_id == bindparam("session")).order_by(messages.c.number)
+_MESSAGES = select(messages).where(_OF_SESSION).order_by(messages.c.number)
+_PLACES = select(messages.c.id, messages.c.parent_id, messages.c.role).where(_OF_SESSION).order_by(messages.c.number)
 _MESSAGES_LOST = messages.update().where(messages.c.status == "running").values(status="lost")
+_HEAD = select(sessions.c.head).where(sessions.c.id == bindparam("session"))
+_SHOW = sessions.update().where(sessions.c.id == bindparam("session")).values(head=bindparam("new_head"))
+_SOME: BindParameter[Any] = bindparam("keys", expanding=True)
+_MOVE = messages.update().where(messages.c.id.in_(_SOME)).values(parent_id=bindparam("new_parent"))
+_DELETE = messages.delete().where(messages.c.id.in_(_SOME))
+_DELETE_CELLS = cells.delete().where(cells.c.message_id.in_(_SOME))
+_DELETE_SUMMARIES = summaries.delete().where(summaries.c.message_id.in_(_SOME))
 
 _ENDING = ("status", "execution_count", "outputs", "duration_s", "truncated", "files")
 _ONE_CELL = cells.c.cell_id == bindparam("key")
@@ -33,6 +43,15 @@ _CELLS = select(cells).where(cells.c.session_id == bindparam("session")).order_b
 _CELL_LOST = cells.update().where(_ONE_CELL).values(status="sandbox_lost")
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a message hangs."""
+
+    id: str
+    parent_id: str | None
+    role: str
+
+
 class ConversationStore:
     """What was said and run in sessions."""
 
@@ -40,12 +59,20 @@ class ConversationStore:
         self._database = database
 
     async def add_messages(self, *added: MessageRecord) -> None:
-        """Add messages in this order, all or none."""
-        rows = [_values(message) for message in added]
+        """Add messages, all or none: each hangs on the one before it, the first on what it names. They are shown.
+
+        Raises:
+            SessionNotFound: the session was deleted.
+
+        """
+        parents = [added[0].parent_id, *(message.id for message in added)]
+        rows = [_values(replace(message, parent_id=parent)) for message, parent in zip(added, parents, strict=False)]
+        shown = {"session": added[0].session_id, "new_head": added[-1].id}
 
         def work(connection: Connection) -> None:
             for row in rows:
                 connection.execute(_ADD_MESSAGE, row)
+            connection.execute(_SHOW, shown)
 
         await self._of_session(added[0].session_id, self._database.transact(work))
 
@@ -57,10 +84,53 @@ class ConversationStore:
         await self._database.run(_SAVE_MESSAGE, values)
 
     async def messages(self, session_id: str) -> list[MessageRecord]:
-        """Return a session's messages in order."""
+        """Return the branch of a session's messages that is shown, in order."""
+        return (await self.tree(session_id)).shown()
+
+    async def tree(self, session_id: str) -> Tree[MessageRecord]:
+        """Return all of a session's messages with their branches."""
         keys = {"session": session_id}
-        rows = await self._database.transact(lambda connection: connection.execute(_MESSAGES, keys).all())
-        return [MessageRecord(**_columns(row, MessageRecord)) for row in rows]
+
+        def work(connection: Connection) -> Tree[MessageRecord]:
+            rows = connection.execute(_MESSAGES, keys).all()
+            found = [MessageRecord(**_columns(row, MessageRecord)) for row in rows]
+            return Tree(found, connection.execute(_HEAD, keys).scalar())
+
+        return await self._database.transact(work)
+
+    async def show(self, session_id: str, message_id: str) -> None:
+        """Show the youngest branch that goes through a message.
+
+        Raises:
+            NotFound: the session has no such message.
+
+        """
+
+        def work(connection: Connection) -> None:
+            head = _places(connection, session_id).latest_behind(message_id)
+            connection.execute(_SHOW, {"session": session_id, "new_head": head})
+
+        await self._database.transact(work)
+
+    async def delete_turn(self, session_id: str, message_id: str) -> None:
+        """Delete a question with its answers and their cells; what followed hangs on what was before.
+
+        Summaries that tell of the turn go, too.
+
+        Raises:
+            NotFound: the session has no such message.
+
+        """
+
+        def work(connection: Connection) -> None:
+            plan = _places(connection, session_id).without_turn(message_id)
+            connection.execute(_MOVE, {"keys": plan.moved, "new_parent": plan.moved_to})
+            connection.execute(_DELETE_CELLS, {"keys": plan.gone})
+            connection.execute(_DELETE_SUMMARIES, {"keys": (*plan.gone, *plan.behind)})
+            connection.execute(_DELETE, {"keys": plan.gone})
+            connection.execute(_SHOW, {"session": session_id, "new_head": plan.head})
+
+        await self._database.transact(work)
 
     async def begin_cell(self, cell: CellRecord) -> None:
         """Add a cell that begins to run."""
@@ -111,6 +181,13 @@ class ConversationStore:
     async def mark_lost(self, cell_id: str) -> None:
         """Say of a cell that was running that nobody knows how it ended."""
         await self._database.run(_CELL_LOST, {"key": cell_id})
+
+
+def _places(connection: Connection, session_id: str) -> Tree[_Place]:
+    """Return a session's tree, as far as it is needed to change it."""
+    keys = {"session": session_id}
+    rows = connection.execute(_PLACES, keys).all()
+    return Tree([_Place(row.id, row.parent_id, row.role) for row in rows], connection.execute(_HEAD, keys).scalar())
 
 
 def _values(record: MessageRecord | CellRecord) -> dict[str, Any]:

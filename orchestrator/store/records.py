@@ -8,7 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """A session: who owns it, what it may use, and how to reach its sandbox when that runs."""
+    """A session: who owns it, what it may use, and how to reach its sandbox when that runs.
+
+    `head` is the last message of the branch that is shown. `model` is None for the default one; `approval` is `auto`,
+    or `ask` where each cell of the model waits for a click.
+    """
 
     id: str
     owner: str
@@ -19,6 +23,10 @@ class SessionRecord:
     kernel_id: str
     created_at: datetime
     last_active_at: datetime
+    head: str | None = None
+    model: str | None = None
+    approval: str = "auto"
+    instructions: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +48,10 @@ class CellRecord:
 
 @dataclass(frozen=True, slots=True)
 class MessageRecord:
-    """A message of a conversation.
+    """A message of a conversation. It hangs on the one with `parent_id`; those that hang on one message are branches.
 
-    A user's has `content` and `attachments`; an assistant's has `parts`, each `{"type": "text", "text"}`,
-    `{"type": "cell", "cell_id", "call_id"}` or `{"type": "rejected_call", "name", "arguments", "reason", "call_id"}`,
-    with the `round` (which of the turn's model replies) that it belongs to.
+    A user's has `content` and `attachments`; an assistant's has `parts` (see chat/parts.py), and no `model` where it is
+    what the user's own code did.
     """
 
     id: str
@@ -57,6 +64,7 @@ class MessageRecord:
     status: str = "done"
     parts: list[dict[str, Any]] = field(default_factory=list)
     problem: dict[str, Any] | None = None
+    parent_id: str | None = None
 
 
 def with_its_cells(message: MessageRecord, cells: Iterable[CellRecord]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 import builtins
 import secrets
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,7 +43,6 @@ _CLAIM = (
         last_active_at=bindparam("now"),
     )
 )
-_RENAME = sessions.update().where(_ONE).values(name=bindparam("new_name"))
 _TOUCH = sessions.update().where(_ONE).values(last_active_at=bindparam("now"))
 _RENEW = sessions.update().where(_ONE).values(token=bindparam("new_token"), kernel_id=bindparam("new_kernel_id"))
 _USAGE = select(_COLUMNS.egress_bytes_up, _COLUMNS.egress_bytes_down).where(_ONE)
@@ -151,9 +150,10 @@ class SessionStore:
         """Return the ids of all owners' sessions."""
         return set(await self._database.transact(lambda connection: connection.scalars(_IDS).all()))
 
-    async def rename(self, session_id: str, name: str) -> None:
-        """Give a session another name."""
-        await self._database.run(_RENAME, {"key": session_id, "new_name": name})
+    async def change(self, session_id: str, changes: Mapping[str, str | None]) -> None:
+        """Set some of `name`, `model`, `approval` and `instructions`."""
+        if changes:
+            await self._database.run(sessions.update().where(_ONE).values(**changes), {"key": session_id})
 
     async def touch(self, session_id: str) -> None:
         """Note that a session is used now."""
@@ -190,6 +190,10 @@ def _record(row: Row[Any]) -> SessionRecord:
         kernel_id=row.kernel_id,
         created_at=row.created_at.replace(tzinfo=UTC),
         last_active_at=row.last_active_at.replace(tzinfo=UTC),
+        head=row.head,
+        model=row.model,
+        approval=row.approval,
+        instructions=row.instructions,
     )
 
 

@@ -98,6 +98,8 @@ RULES = {
     "POST /v1/logout": For.PEOPLE,
     "GET /v1/me": For.PEOPLE,
     "PUT /v1/me/password": For.PEOPLE,
+    "GET /v1/me/settings": For.PEOPLE,
+    "PUT /v1/me/settings": For.PEOPLE,
     "GET /v1/tokens": For.PEOPLE,
     "POST /v1/tokens": For.PEOPLE,
     "DELETE /v1/tokens/{token_id}": For.PEOPLE,
@@ -119,17 +121,26 @@ RULES = {
     "DELETE /v1/sessions/{session_id}/files/{path:any_text}": For.OWNER,
     "GET /v1/sessions/{session_id}/messages": For.READERS,
     "POST /v1/sessions/{session_id}/messages": For.OWNER,
+    "POST /v1/sessions/{session_id}/messages/{message_id}/regenerate": For.OWNER,
+    "POST /v1/sessions/{session_id}/messages/{message_id}/show": For.OWNER,
+    "DELETE /v1/sessions/{session_id}/messages/{message_id}": For.OWNER,
+    "POST /v1/sessions/{session_id}/approvals/{call_id}": For.OWNER,
     "GET /v1/sessions/{session_id}/events": For.READERS,
     "GET /v1/sessions/{session_id}/export": For.READERS,
     "GET /v1/sessions/{session_id}/shares": For.OWNER,
     "PUT /v1/sessions/{session_id}/shares/{name}": For.OWNER,
     "DELETE /v1/sessions/{session_id}/shares/{name}": For.OWNER,
 }
-# Not every profile of this stack can be used, so it is alive, but not ready; and there is no provider.
+# Not every profile of this stack can be used, so it is alive, but not ready; and there is no provider. Nor does the
+# session have a message, or a cell that waits.
 NOT_HERE = {
     ("GET /readyz", "not_ready"),
     ("POST /v1/login/sso", "no_sso"),
     ("POST /v1/login/sso/finish", "no_sso"),
+    ("POST /v1/sessions/{session_id}/messages/{message_id}/regenerate", "message_not_found"),
+    ("POST /v1/sessions/{session_id}/messages/{message_id}/show", "message_not_found"),
+    ("DELETE /v1/sessions/{session_id}/messages/{message_id}", "message_not_found"),
+    ("POST /v1/sessions/{session_id}/approvals/{call_id}", "approval_not_found"),
 }
 BODIES: dict[str, Any] = {
     "POST /v1/login": {"name": "owner", "password": PASSWORD},
@@ -137,7 +148,9 @@ BODIES: dict[str, Any] = {
     "PUT /v1/me/password": {"old": PASSWORD, "new": PASSWORD},
     "POST /v1/tokens": {"name": "another"},
     "PATCH /v1/users/{name}": {"role": "member", "disabled": False, "password": PASSWORD},
-    "PATCH /v1/sessions/{session_id}": {"name": "another"},
+    "PUT /v1/me/settings": {"theme": "dark"},
+    "PATCH /v1/sessions/{session_id}": {"name": "another", "approval": "ask", "instructions": "Be brief."},
+    "POST /v1/sessions/{session_id}/approvals/{call_id}": {"decision": "run"},
     "POST /v1/sessions/{session_id}/executions": {"code": "1"},
     "POST /v1/sessions/{session_id}/messages": {"content": "hello"},
 }
@@ -165,6 +178,7 @@ def routes() -> set[str]:
 def named(path: str, session_id: str, token_id: str = "0" * 16) -> str:
     """Return a route's path with names in it."""
     path = path.replace("{session_id}", session_id).replace("{path:any_text}", "a.txt")
+    path = path.replace("{message_id}", "0" * 32).replace("{call_id}", "0" * 32)
     return path.replace("{name}", "somebody").replace("{token_id}", token_id)
 
 

@@ -1,5 +1,6 @@
 """When a session's sandbox is kept and when it is replaced, told by what its spawner and its gateway are asked for."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -8,6 +9,7 @@ import pytest
 
 from orchestrator.config import Config, Profile
 from orchestrator.config_quotas import Quota
+from orchestrator.errors import SandboxUnavailable
 from orchestrator.kernel.connection import Lost
 from orchestrator.sessions.admission import Room
 from orchestrator.sessions.network import Networks
@@ -125,3 +127,97 @@ async def test_a_gateway_that_is_gone_is_replaced_with_its_sandbox(sandbox: Sess
     connect(sandbox, asked)
     await sandbox.end_what_was_lost(Lost("The sandbox ended."))
     assert asked.next_noted() == ["stop"]
+
+
+class Start:
+    """Stands for what starts a sandbox, and lasts until it is told to go on."""
+
+    def __init__(self, sandbox: SessionSandbox, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun = 0
+        self.goes_on = asyncio.Event()
+        self.ended: list[str] = []
+        self._asked = asked
+        monkeypatch.setattr(sandbox, "_start", self._start)
+
+    async def _start(self) -> Asked:
+        self.begun += 1
+        try:
+            await self.goes_on.wait()
+        except asyncio.CancelledError:
+            self.ended.append("cancelled")
+            raise
+        self.ended.append("whole")
+        return self._asked
+
+
+@pytest.fixture
+def start(sandbox: SessionSandbox, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> Start:
+    return Start(sandbox, asked, monkeypatch)
+
+
+async def turns(number: int = 50) -> None:
+    """Let all that can go on do so."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def test_a_start_goes_on_when_whoever_waited_for_it_waits_no_longer(
+    sandbox: SessionSandbox, start: Start
+) -> None:
+    """Half of a waking would lose the variables: whoever connects to a sandbox that runs forgets what was kept."""
+    stopped = asyncio.create_task(sandbox.ready())
+    await turns()
+    stopped.cancel()
+    await asyncio.gather(stopped, return_exceptions=True)
+    assert stopped.cancelled() and start.begun == 1
+    following = asyncio.create_task(sandbox.ready())
+    await turns()
+    start.goes_on.set()
+    assert await asyncio.wait_for(following, 10) is sandbox._connection
+    assert (start.begun, start.ended) == (1, ["whole"])
+
+
+async def test_whoever_waits_no_longer_leaves_the_queue(
+    sandbox: SessionSandbox, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued = asyncio.Event()
+
+    async def full(*_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            queued.set()
+            raise
+
+    monkeypatch.setattr(sandbox.seats, "take", full)
+    stopped = asyncio.create_task(sandbox.ready())
+    await turns()
+    stopped.cancel()
+    await asyncio.wait_for(queued.wait(), 10)
+    assert start.begun == 0
+
+
+async def test_a_process_that_ends_starts_nothing_more(sandbox: SessionSandbox, start: Start) -> None:
+    waits = asyncio.create_task(sandbox.ready())
+    await turns()
+    await sandbox.close()
+    assert start.ended == ["cancelled"]
+    await asyncio.gather(waits, return_exceptions=True)
+    assert waits.done()
+
+
+async def test_a_start_that_fails_when_nobody_waits_is_no_error_of_ours(
+    sandbox: SessionSandbox, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails() -> None:
+        await start.goes_on.wait()
+        raise SandboxUnavailable("no")
+
+    monkeypatch.setattr(sandbox, "_start", fails)
+    stopped = asyncio.create_task(sandbox.ready())
+    await turns()
+    stopped.cancel()
+    start.goes_on.set()
+    await turns()
+    with pytest.raises(SandboxUnavailable):
+        await sandbox.ready()

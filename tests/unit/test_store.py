@@ -141,10 +141,19 @@ async def test_the_most_recently_used_session_comes_first(store: Store) -> None:
     assert (await store.sessions.get("ann", one.id)).last_active_at > one.last_active_at
 
 
-async def test_renaming_changes_the_name_alone(store: Store) -> None:
+async def test_a_change_changes_what_it_names_alone(store: Store) -> None:
     made = await store.sessions.add("ann", "old", "standard")
-    await store.sessions.rename(made.id, "new'; DROP TABLE sessions; --")
+    other = await store.sessions.add("ann", "other", "standard")
+    assert (made.model, made.approval, made.instructions, made.head) == (None, "auto", "", None)
+    await store.sessions.change(made.id, {"name": "new'; DROP TABLE sessions; --"})
     assert await store.sessions.get("ann", made.id) == replace(made, name="new'; DROP TABLE sessions; --")
+    await store.sessions.change(made.id, {"name": "n", "model": "m", "approval": "ask", "instructions": "数\n"})
+    changed = replace(made, name="n", model="m", approval="ask", instructions="数\n")
+    assert await store.sessions.get("ann", made.id) == changed
+    await store.sessions.change(made.id, {})
+    await store.sessions.change(made.id, {"model": None})
+    assert await store.sessions.get("ann", made.id) == replace(changed, model=None)
+    assert await store.sessions.get("ann", other.id) == other
 
 
 async def test_each_session_has_a_uid_token_and_kernel_id_of_its_own(store: Store) -> None:
@@ -186,14 +195,15 @@ async def test_messages_are_there_again_in_their_order(store: Store, tmp_path: P
     question = message("q", session, content="How? 数\x00\u2028", attachments=["a.csv"], model="m")
     answer = message("a", session, "assistant", model="m", status="running")
     await store.conversation.add_messages(question, answer)
-    await store.conversation.add_messages(message("0", session))
+    await store.conversation.add_messages(message("0", session, parent_id="a"))
     assert [one.id for one in await store.conversation.messages(session.id)] == ["q", "a", "0"]
     parts: list[dict[str, Any]] = [{"type": "text", "round": 0, "text": "Hm. \ud83d 😀"}, {"type": "cell", "n": 1.5}]
     problem = {"code": "model_failed", "status": 502}
     await store.conversation.save_message("a", "failed", parts, problem)
     other = await reopened(tmp_path)
-    expected = replace(answer, status="failed", parts=parts, problem=problem)
-    assert await other.conversation.messages(session.id) == [question, expected, message("0", session)]
+    expected = replace(answer, status="failed", parts=parts, problem=problem, parent_id="q")
+    found = await other.conversation.messages(session.id)
+    assert found == [question, expected, message("0", session, parent_id="a")]
     await other.database.close()
 
 

@@ -1,0 +1,110 @@
+"""Making the turn that answers a question: which model, what it is told, and who decides about its code."""
+
+import asyncio
+from collections.abc import Sequence
+
+from orchestrator.chat.approvals import Approvals
+from orchestrator.chat.asking import Asker
+from orchestrator.chat.context import Context
+from orchestrator.chat.contexts import Contexts
+from orchestrator.chat.models import Models
+from orchestrator.chat.own_code import own_code
+from orchestrator.chat.own_turn import OwnTurn
+from orchestrator.chat.parts import conversation_told
+from orchestrator.chat.running import RunningTurn
+from orchestrator.chat.tokens import cut_middle
+from orchestrator.chat.tool_result import tool_result
+from orchestrator.chat.turn import Turn
+from orchestrator.config import Chat as ChatConfig
+from orchestrator.sessions.session import LiveSession
+from orchestrator.store.conversation import ConversationStore
+from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
+from orchestrator.store.settings import SettingsStore
+from orchestrator.workspace.folder import FoundFile
+
+ASK = "ask"
+
+
+class TurnMaker:
+    """Makes turns; nothing of them is stored or begun here."""
+
+    def __init__(
+        self,
+        config: ChatConfig,
+        models: Models,
+        store: ConversationStore,
+        settings: SettingsStore,
+        contexts: Contexts,
+    ) -> None:
+        self._config = config
+        self._models = models
+        self._store = store
+        self._settings = settings
+        self._contexts = contexts
+
+    async def pick(self, record: SessionRecord, wanted: str | None) -> str:
+        """Return the model to ask: the one wanted now, else the session's, else its owner's default, else the config's.
+
+        Raises:
+            BadRequest: there is no such model.
+            ModelUnavailable: it has no key.
+
+        """
+        if (named := wanted or record.model) is not None:
+            return self._models.pick(named)
+        theirs = (await self._settings.of(record.owner)).default_model
+        usable = {model.id for model in self._models.list() if model.available}
+        return self._models.pick(theirs if theirs in usable else None)
+
+    async def make(
+        self,
+        record: SessionRecord,
+        session: LiveSession,
+        branch: Sequence[MessageRecord],
+        answer: MessageRecord,
+        files: Sequence[FoundFile],
+    ) -> RunningTurn:
+        """Return the turn that makes the answer to the last message of a branch."""
+        code = own_code(branch[-1].content)
+        if code is not None or answer.model is None:
+            return OwnTurn(answer.id, code or "", session, self._store)
+        context = await self._context(record, session, branch, files, answer.model)
+        return Turn(
+            answer.id,
+            Asker(answer.model, self._models.client(answer.model), self._models.price(answer.model), context.tools),
+            context,
+            session,
+            self._store,
+            self._config,
+            Approvals(asks=record.approval == ASK),
+        )
+
+    async def _context(
+        self,
+        record: SessionRecord,
+        session: LiveSession,
+        branch: Sequence[MessageRecord],
+        files: Sequence[FoundFile],
+        model: str,
+    ) -> Context:
+        theirs = await self._settings.of(record.owner)
+        extra = instructions(self._config.extra_instructions, theirs.instructions, record.instructions, theirs.language)
+        ids = {message.id for message in branch}
+        cells = [cell for cell in await self._store.cells(record.id) if cell.message_id in ids]
+        results = await asyncio.to_thread(self._results, cells)
+        told, results = conversation_told(branch, cells, results)
+        return self._contexts.make(session, model, told, cells, results, files, extra)
+
+    def _results(self, cells: Sequence[CellRecord]) -> dict[str, str]:
+        return {cell.cell_id: cut_middle(tool_result(cell), self._config.tool_result_tokens) for cell in cells}
+
+
+def instructions(admins: str, users: str, sessions: str, language: str | None = None) -> str:
+    """Return all instructions as one text, from those for everybody to those for one conversation."""
+    told = (
+        admins,
+        f"Where the user's message does not show its language, answer in {language}." if language else "",
+        f"The user's own instructions:\n{users}" if users else "",
+        f"The user's instructions for this conversation:\n{sessions}" if sessions else "",
+    )
+    return "\n\n".join(one for one in told if one)

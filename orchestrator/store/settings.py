@@ -1,0 +1,55 @@
+"""Rows of what people set for themselves."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from orchestrator.store.database import Database
+from orchestrator.store.tables import user_settings
+
+_ONE = user_settings.c.user_id == bindparam("key")
+_GET = select(user_settings.c.settings).where(_ONE)
+_ADD = user_settings.insert()
+_CHANGE = user_settings.update().where(_ONE).values(settings=bindparam("new_settings"))
+
+
+@dataclass(frozen=True, slots=True)
+class UserSettings:
+    """What a person set. `language` None: the browser's; `default_model` None: the config's."""
+
+    instructions: str = ""
+    language: str | None = None
+    theme: str = "system"
+    fold_code: bool = True
+    default_model: str | None = None
+
+
+class SettingsStore:
+    """Settings in the database; who set nothing has those of everybody."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of(self, user_id: str) -> UserSettings:
+        """Return a person's settings."""
+        return await self._database.transact(lambda connection: _read(connection, user_id))
+
+    async def change(self, user_id: str, changes: Mapping[str, Any]) -> UserSettings:
+        """Set some of a person's settings, and return all of them; two who change others lose nothing."""
+
+        def work(connection: Connection) -> UserSettings:
+            changed = UserSettings(**(asdict(_read(connection, user_id)) | dict(changes)))
+            row = asdict(changed)
+            if connection.execute(_CHANGE, {"key": user_id, "new_settings": row}).rowcount == 0:
+                connection.execute(_ADD, {"user_id": user_id, "settings": row})
+            return changed
+
+        return await self._database.transact(work)
+
+
+def _read(connection: Connection, user_id: str) -> UserSettings:
+    kept = connection.execute(_GET, {"key": user_id}).scalar() or {}
+    known = {field.name for field in fields(UserSettings)}
+    return UserSettings(**{name: value for name, value in kept.items() if name in known})
