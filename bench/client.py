@@ -76,6 +76,15 @@ class Api:
             for line in reply.iter_lines():
                 yield json.loads(line)
 
+    def say(self, session: str, content: str, model: str) -> Iterator[dict[str, Any]]:
+        """Say something to a model and yield the turn's events as they arrive."""
+        body = {"content": content, "model": model}
+        with self._client.stream("POST", f"/v1/sessions/{session}/messages", json=body) as reply:
+            _checked(reply)
+            for line in reply.iter_lines():
+                if line.startswith("data: "):
+                    yield json.loads(line[6:])
+
     def upload(self, session: str, path: str, source: Path) -> None:
         """Send a file, streamed."""
         headers = {"Content-Length": str(source.stat().st_size)}

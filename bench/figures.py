@@ -23,10 +23,10 @@ class Bound:
     """What was asked of a measurement.
 
     `times`: Glovebox's median is at most so many times the other side's. `quicker`: the other side's is at least so
-    many times Glovebox's. `at_most`: Glovebox's median itself, in the measurement's unit.
+    many times Glovebox's. `at_most`: Glovebox's median itself, in the measurement's unit; `p95_at_most`: its p95.
     """
 
-    kind: Literal["times", "quicker", "at_most"]
+    kind: Literal["times", "quicker", "at_most", "p95_at_most"]
     value: float
 
     def __str__(self) -> str:
@@ -37,6 +37,8 @@ class Bound:
                 return f"{self.value:g}x quicker"
             case "at_most":
                 return f"<= {self.value:g}"
+            case "p95_at_most":
+                return f"p95 <= {self.value:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Comparison:
             return False
         if self.bound.kind == "at_most":
             return self.figure.p50 > self.bound.value
+        if self.bound.kind == "p95_at_most":
+            return self.figure.p95 > self.bound.value
         if self.other is None:
             return True
         if self.bound.kind == "times":

@@ -20,6 +20,7 @@ from bench.client import Api
 from bench.docker_cli import containers_of, remove_containers
 from bench.errors import CannotMeasure
 from bench.progress import say
+from bench.provider import MODEL
 from orchestrator.config import Profile, read_config
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
@@ -38,6 +39,7 @@ class Stack:
     folder: Path
     profile: Profile
     orchestrator_pid: int
+    provider_port: int  # where a measurement may serve a model
 
 
 @contextmanager
@@ -71,9 +73,9 @@ def _start(cleanup: ExitStack, profile: Mapping[str, object]) -> Stack:
     folder = Path(tempfile.mkdtemp(prefix=f"{instance}-"))
     cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
     cleanup.callback(_remove_containers_of, instance)
-    port = _free_port()
+    port, provider_port = _free_port(), _free_port()
     config = folder / "config.json"
-    config.write_text(json.dumps(_config(port, profile)))
+    config.write_text(json.dumps(_config(port, provider_port, profile)))
     environment = _environment(config, folder, instance)
     cleanup.enter_context(_process("orchestrator.spawner", environment, folder))
     orchestrator = cleanup.enter_context(_process("orchestrator", environment, folder))
@@ -81,13 +83,15 @@ def _start(cleanup: ExitStack, profile: Mapping[str, object]) -> Stack:
     api = Api(url)
     cleanup.callback(api.close)
     _wait_until_ready(api, orchestrator, folder)
-    return Stack(api, url, instance, folder, read_config(config).profiles["standard"], orchestrator.pid)
+    return Stack(api, url, instance, folder, read_config(config).profiles["standard"], orchestrator.pid, provider_port)
 
 
-def _config(port: int, profile: Mapping[str, object]) -> dict[str, object]:
+def _config(port: int, provider_port: int, profile: Mapping[str, object]) -> dict[str, object]:
     """Return the config: no sandbox waits unless that is asked for, and several files of 1 GiB fit on a disk."""
     standard = {"disk_mb": _DISK_MB, "warm": 0, **profile}
-    return {"server": {"port": port}, "profiles": {"standard": standard}, "default_profile": "standard"}
+    provider = {"name": "bench", "base_url": f"http://127.0.0.1:{provider_port}/v1", "models": [MODEL]}
+    served: dict[str, object] = {"server": {"port": port}, "providers": [provider]}
+    return served | {"profiles": {"standard": standard}, "default_profile": "standard"}
 
 
 def _environment(config: Path, folder: Path, instance: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from bench.fairness import measure_fairness
 from bench.figures import Measured
 from bench.idle import measure_idle_sandbox, measure_idle_sessions
 from bench.long_output import measure_long_output
+from bench.model_side import measure_call_to_cell, measure_provider_delay
 from bench.stack import Stack
 from bench.throughput import measure_throughput
 from bench.transfers import measure_transfers
@@ -50,6 +51,8 @@ SUBJECTS = (
     Subject(("cold_first_cell",), measure_cold_start),
     Subject(("cell_round_trip",), measure_round_trip),
     Subject(("first_line",), measure_first_line),
+    Subject(("provider_delay",), measure_provider_delay),
+    Subject(("call_to_cell",), measure_call_to_cell),
     Subject(("upload_1g", "download_1g", "orchestrator_rss"), measure_transfers, disk_gib=5),
     Subject(("output_20mb",), measure_long_output),
     Subject(("idle_sandbox_pss",), measure_idle_sandbox),

@@ -17,6 +17,7 @@ from orchestrator.api import (
     executions,
     export,
     files,
+    keys,
     messages,
     metrics,
     problems,
@@ -34,11 +35,13 @@ from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
 from orchestrator.chat.service import Chat
 from orchestrator.chat.tokens import encoding
+from orchestrator.chat.usage import ModelUse
 from orchestrator.config import Settings
 from orchestrator.demo_model.server import demo_app
 from orchestrator.disks_client import DisksClient
 from orchestrator.people.elsewhere import Elsewhere
 from orchestrator.people.first_admin import make_first_admin
+from orchestrator.people.keys import OwnKeys
 from orchestrator.people.oidc import SingleSignOn
 from orchestrator.people.presence import Presence
 from orchestrator.people.quotas import Quotas
@@ -52,12 +55,14 @@ from orchestrator.spawner_client import SpawnerClient
 from orchestrator.store.audit import AuditLog
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
+from orchestrator.store.keys import KeyStore
 from orchestrator.store.people import PeopleStore
 from orchestrator.store.search import SearchStore
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.settings import SettingsStore
 from orchestrator.store.shares import ShareStore
 from orchestrator.store.summaries import SummaryStore
+from orchestrator.store.usage import UsageStore
 
 
 def make_app(settings: Settings) -> FastAPI:
@@ -80,7 +85,8 @@ def make_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for door in (sessions, executions, files, messages, export, about, metrics, accounts, my_settings, shares, admin):
+    doors = (sessions, executions, files, messages, export, about, metrics, accounts, my_settings, keys, shares, admin)
+    for door in doors:
         app.include_router(door.router)
     app.add_middleware(BodyLimit)
     entrance: Door = OnePerson(settings.token)
@@ -118,12 +124,13 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     capacity = Room(*settings.config.promisable(host.memory_mb(), host.cpus()))
     quotas = Quotas(settings.config.quotas, people_store)
     activity = Activity(audit)
+    own_keys = OwnKeys(KeyStore(database), settings.data / "own-keys.seal", settings.config.providers)
     service = Sessions(
         settings.config, settings.data, store, conversation, spawner, disks, networks, capacity, quotas.of, activity
     )
     await service.open()
     async with asyncio.TaskGroup() as tasks, demo_model() as demo_socket:
-        models = Models(settings.config, demo_socket)
+        models = Models(settings.config, demo_socket, own_keys, ModelUse(UsageStore(database), quotas.of))
         contexts = Contexts(settings.config.chat, models, SummaryStore(database))
         chat = Chat(settings.config.chat, models, service, conversation, user_settings, contexts, refusals.of_turn)
         background = [
@@ -151,6 +158,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
                 Elsewhere(people_store, people),
                 None if oidc is None else SingleSignOn(oidc, settings.oidc_secret),
                 activity,
+                own_keys,
             )
         finally:
             for task in background:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from orchestrator.config_models import ModelEntry, Price, Provider, check_providers
 from orchestrator.config_part import Part
 from orchestrator.config_people import LOOPBACK, ROLES, OpenIdConnect, People, ProxyHeader, Role
 from orchestrator.config_quotas import CPU_PROMISES, HOSTS_OWN_MB, Capacity, Quota, Quotas
@@ -22,6 +23,9 @@ from orchestrator.errors import ConfigError
 from orchestrator.limits import PASSWORD_LONGEST, PASSWORD_SHORTEST
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"
+# What stands under such a key may be a secret: an error must not carry it into a log.
+_SECRET = re.compile(r"(?:^|[._-])(?:key|token|secret|password|authorization)(?:_env|_file)?$", re.IGNORECASE)
+_SECRET_IN_PROVIDERS = re.compile(r"^(?:headers|proxy|extra_body|base_url|endpoint)$")
 Name = Annotated[str, Field(pattern=_NAME)]
 
 
@@ -102,35 +106,15 @@ class Profile(Part):
         return self.model_dump(exclude={"roles", "image", "warm", "warm_most", "preload"})
 
 
-class Price(Part):
-    """What a model costs for a million tokens; the currency is the operator's."""
-
-    input: float = Field(ge=0, description="a million tokens told to the model")
-    output: float = Field(ge=0, description="a million tokens that it says")
-
-
-class Provider(Part):
-    """A model provider that speaks OpenAI's Chat Completions."""
-
-    name: Name
-    base_url: str | None = Field(default=None, pattern=r"^https?://", description="null: the SDK's own default")
-    api_key_env: str | None = Field(default=None, description="environment variable with the key; null: none needed")
-    models: tuple[str, ...] = Field(min_length=1, description="model names offered to users")
-    timeout_s: float = Field(default=120, gt=0)
-    prices: dict[str, Price] = Field(default={}, description="by model: for the metric of what was spent")
-
-
 class Chat(Part):
     """How the chat loop behaves."""
 
     default_model: str | None = Field(default=None, description="null: the first model that can be used")
     max_rounds: int = Field(default=16, ge=1, le=200, description="model replies in one turn")
     max_repairs: int = Field(default=4, ge=0, le=50, description="failed cells in a row before a turn gives up")
+    window_tokens: int = Field(default=128_000, ge=2048, description="of a model whose own window nobody knows")
     tool_result_tokens: int = Field(default=4000, ge=200, description="longest cell result told to the model")
     extra_instructions: str = Field(default="", description="added to the system prompt")
-    window_tokens: int | None = Field(
-        default=None, ge=2048, description="window of models whose own is not known; null: 128,000"
-    )
     summary_model: str | None = Field(
         default=None, description="summarises old turns when a window is full; null: the model that is asked"
     )
@@ -203,9 +187,7 @@ class Config(Part):
     @field_validator("providers")
     @classmethod
     def _providers_have_names_of_their_own(cls, providers: tuple[Provider, ...]) -> tuple[Provider, ...]:
-        names = [provider.name for provider in providers]
-        if len(set(names)) != len(names) or "demo" in names:
-            raise ValueError("each provider needs a name of its own, and 'demo' is taken")
+        check_providers(providers)
         return providers
 
     @model_validator(mode="after")
@@ -332,9 +314,18 @@ def _explain(problem: Any, raw: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
     if problem["type"] == "extra_forbidden":
         siblings = _keys_beside(problem["loc"])
-        return f"{key}: unknown key (value {_short(problem['input'])}); allowed: {', '.join(siblings)}"
-    value = "" if problem["input"] is raw else f" (value {_short(problem['input'])})"
+        return f"{key}: unknown key{_value(problem)}; allowed: {', '.join(siblings)}"
+    value = "" if problem["input"] is raw else _value(problem)
     return f"{key}: {problem['msg']}{value}"
+
+
+def _value(problem: Any) -> str:
+    """Return the value that is wrong, as the message has it."""
+    parts = [str(part) for part in problem["loc"]]
+    hidden = any(_SECRET.search(part) for part in parts)
+    if parts[:1] == ["providers"]:
+        hidden |= isinstance(problem["input"], dict | list) or any(_SECRET_IN_PROVIDERS.search(part) for part in parts)
+    return " (its value is not shown)" if hidden else f" (value {_short(problem['input'])})"
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
@@ -343,6 +334,8 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
         "server": Server,
         "profiles": Profile,
         "providers": Provider,
+        "models": ModelEntry,
+        "price": Price,
         "prices": Price,
         "chat": Chat,
         "people": People,

@@ -37,6 +37,14 @@ class TextDelta(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta(Event):
+    """The model thought aloud, which is no part of its answer."""
+
+    type: ClassVar[str] = "reasoning_delta"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CodeDelta(Event):
     """The model wrote a piece of a cell's code."""
 
@@ -171,6 +179,26 @@ class Notice(Event):
     type: ClassVar[str] = "notice"
     code: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRestarted(Event):
+    """A reply broke off and is asked for again: its text and half-written code so far count no more."""
+
+    type: ClassVar[str] = "reply_restarted"
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyUsage(Event):
+    """What a reply used; `cost` is None where no price is known, `window_tokens` what the request had of `window`."""
+
+    type: ClassVar[str] = "usage"
+    tokens_in: int
+    tokens_out: int
+    cost: float | None
+    window_tokens: int
+    window: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,14 @@ DISK_WATCH_S = 0.5  # how often a running cell's disk use is looked at
 REQUEST_LINE_BYTES = 1 * MIB  # to the privileged processes, and back
 LIVE_CODE_CHARS = 60_000  # code beyond this is not shown while it is half-written: each piece costs a look at all
 MODEL_REPLY_CHARS = 1_000_000  # a reply that is longer never ends
+MODEL_REPLY_CALLS = 64  # a reply with more has lost its way
+MODEL_REPLY_S = 1800.0  # a reply that takes longer never ends, whatever keeps its line alive
+MODEL_CHUNK_BYTES = 8 * MIB  # the whole of the longest call in one chunk, every character of it escaped
+MODEL_STREAM_BYTES = 256 * MIB  # of the longest reply, each word of it in a chunk of its own
+MODEL_LAST_CHUNK_S = 5.0  # from the reason why a reply ended to what it used; a server may never send that
+MODEL_CLOSE_S = 0.25  # from the end of a stream to the end of its answer, so that the connection can be used again
+MODEL_BACKOFF_S = 30.0  # the longest that a provider's wish to wait is heeded while somebody watches
+OWN_KEY_CHARS = 1000
 FILES_TOLD = 50  # workspace files named to the model
 # What a model is told.
 PICTURE_SIDE = 1280  # pixels: a chart's words can be read, and providers would scale down what is much larger

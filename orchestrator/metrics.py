@@ -67,7 +67,7 @@ CELL_WAITS = Timing(
 FILE_BYTES = Tally("glovebox_file_bytes", "Bytes of workspaces' files, by the API", "direction", ("up", "down"))
 MODEL_TOKENS = TallyByMany(
     "glovebox_model_tokens",
-    "Tokens that providers said they counted",
+    "Tokens that models were told and said",
     Label("model", grows=True),
     Label("direction", ("in", "out")),
 )

@@ -1,5 +1,6 @@
 """Doors that tell about the server: health, models, profiles, the asker."""
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -32,9 +33,9 @@ async def readyz(services: Wired) -> dict[str, str]:
 
 
 @router.get("/v1/models", response_model=list[ModelShape])
-async def models(services: Wired) -> Any:
-    """List the models."""
-    return JSONResponse([_fields(model, ModelShape) for model in services.models.list()])
+async def models(services: Wired, person: Me) -> Any:
+    """List the models that the asker may pick; keys of their own count."""
+    return JSONResponse([asdict(model) for model in await services.models.list(person.id)])
 
 
 @router.get("/v1/profiles", response_model=list[ProfileShape])
@@ -59,7 +60,3 @@ async def me(services: Wired, caller: Asking) -> Any:
         {"id": person.id, "name": person.name, "role": person.role, "mode": mode}
         | {"can_log_out": caller.secret_id is not None}
     )
-
-
-def _fields(value: object, shape: type[ModelShape]) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in shape.model_fields}

@@ -12,6 +12,7 @@ from orchestrator.chat.service import Chat
 from orchestrator.config import Settings
 from orchestrator.errors import Conflict, Forbidden, SessionNotFound
 from orchestrator.people.elsewhere import Elsewhere
+from orchestrator.people.keys import OwnKeys
 from orchestrator.people.oidc import SingleSignOn
 from orchestrator.people.presence import Presence
 from orchestrator.people.service import Caller, People, Person
@@ -49,6 +50,7 @@ class Services:
     elsewhere: Elsewhere
     sso: SingleSignOn | None
     activity: Activity
+    keys: OwnKeys
 
 
 def _services(request: Request) -> Services:

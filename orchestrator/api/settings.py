@@ -54,7 +54,7 @@ async def settings(services: Wired, person: Me) -> Any:
 @router.put("", response_model=SettingsShape)
 async def change_settings(services: Wired, person: Me, body: SettingsChange) -> Any:
     """Set something for myself, in all my sessions."""
-    known = {model.id for model in services.models.list()}
+    known = {model.id for model in await services.models.list(person.id)}
     if body.default_model is not None and body.default_model not in known:
         raise BadRequest(f"There is no model {body.default_model[:100]!r}.", code="unknown_model")
     return JSONResponse(asdict(await services.user_settings.change(person.id, body.changes())))

@@ -143,13 +143,17 @@ class FileShape(BaseModel):
 
 
 class ModelShape(BaseModel):
-    """A model; `detail` says why it is not available."""
+    """A model; `detail` says why it is not available, `price` is for a million tokens, null where nobody knows it."""
 
     id: str
     provider: str
     available: bool
     detail: str | None
     default: bool
+    tools: bool
+    vision: bool
+    window: int
+    price: dict[str, float | None] | None
 
 
 class ProfileShape(BaseModel):

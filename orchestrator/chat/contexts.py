@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from orchestrator.chat.answering import Answerer
+from orchestrator.chat.asking import Asker
 from orchestrator.chat.context import Context, Learnt, Subject
 from orchestrator.chat.knowledge import Knowledge, Surroundings
 from orchestrator.chat.looking import Looker
@@ -34,10 +35,10 @@ class Contexts:
         self._pictures = PictureFiles()
         self._learnt: dict[str, Learnt] = {}
 
-    def make(
+    async def make(
         self,
         session: LiveSession,
-        model: str,
+        asker: Asker,
         branch: Sequence[MessageRecord],
         cells: Sequence[CellRecord],
         results: Mapping[str, str],
@@ -48,7 +49,7 @@ class Contexts:
 
         Args:
             session: whose workspace it is.
-            model: that is asked.
+            asker: who asks the model.
             branch: the conversation, with the question as its last message.
             cells: the branch's.
             results: what is told of each cell, by its id.
@@ -56,7 +57,7 @@ class Contexts:
             extra: instructions besides Glovebox's own.
 
         """
-        about = self._models.about(model)
+        model, about = asker.model, asker.capabilities
         learnt = self._learnt.setdefault(model, Learnt())
         subject = Subject(
             model,
@@ -69,22 +70,22 @@ class Contexts:
             self._config.tool_result_tokens,
             learnt,
         )
-        summariser = self._aside(self._config.summary_model) or Answerer(model, self._models)
+        summariser = await self._aside(session, self._config.summary_model) or Answerer(asker)
         memory = Memory(self._summaries, session.id, summariser)
         surroundings = Surroundings(self._knowledge, session, files, branch[-1].attachments)
         if about.vision or model == self._config.vision_model:
             budget = min(self._config.picture_tokens, about.window // _PICTURES_SHARE)
             return Context(subject, memory, surroundings, Pictures(self._pictures, session, cells, budget))
-        watcher = self._aside(self._config.vision_model) if about.tools else None
+        watcher = await self._aside(session, self._config.vision_model) if about.tools else None
         looker = Looker(watcher, self._pictures, session) if watcher is not None else None
         return Context(subject, memory, surroundings, looker=looker)
 
-    def _aside(self, model: str | None) -> Answerer | None:
+    async def _aside(self, session: LiveSession, model: str | None) -> Answerer | None:
         """Return a model of the config that is asked aside, if there is one and it can be asked."""
         if model is None:
             return None
         try:
-            return Answerer(self._models.pick(model), self._models)
+            return Answerer(await self._models.asker(session.owner, session.id, model))
         except GloveboxError as error:
             log.warning("model not asked aside", model=model, reason=error.detail)
             return None

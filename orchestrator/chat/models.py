@@ -1,19 +1,22 @@
-"""The models that may be picked, and the clients that reach them."""
+"""The models that may be picked, what each can do, and who asks them with which key."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
-from openai import AsyncOpenAI
-
+from orchestrator.chat import known_models
+from orchestrator.chat.asking import Asker, Target
 from orchestrator.chat.capabilities import Capabilities
-from orchestrator.config import Config, Price, Provider
+from orchestrator.chat.clients import DEMO, CannotAsk, Clients, find_key
+from orchestrator.chat.patience import Patience
+from orchestrator.chat.request import Lesson, Manner
+from orchestrator.chat.usage import ModelUse
+from orchestrator.config import Config
+from orchestrator.config_models import DEMO_MODEL, ModelEntry, OutputLimit, Price, Provider
 from orchestrator.errors import BadRequest, ModelUnavailable
-
-DEMO_MODEL = "glovebox-demo"
-_DEMO_PROVIDER = Provider(name="demo-model", models=(DEMO_MODEL,))
+from orchestrator.people.keys import OwnKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,39 +28,77 @@ class Model:
     available: bool
     detail: str | None
     default: bool
+    tools: bool
+    vision: bool
+    window: int
+    price: dict[str, float | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """A model of the config, with what follows from it."""
+
+    provider: Provider
+    entry: ModelEntry
+    capabilities: Capabilities
+    price: Price | None
+    learned: set[Lesson]
 
 
 class Models:
     """All models of the config, and the demo model, which is always there."""
 
-    def __init__(self, config: Config, demo_socket: Path, environ: Mapping[str, str] = os.environ) -> None:
-        self._config = config
-        self._demo_socket = demo_socket
+    def __init__(
+        self, config: Config, demo_socket: Path, keys: OwnKeys, use: ModelUse, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self.use = use
+        self._keys = keys
         self._environ = environ
-        self._clients: dict[str, AsyncOpenAI] = {}
+        self._clients = Clients(demo_socket)
+        self._wanted = config.chat.default_model
+        self._usual = Capabilities(window=config.chat.window_tokens)
+        self._offers = {
+            entry.name: _Offer(
+                provider,
+                entry,
+                known_models.capabilities(provider, entry, config.chat.window_tokens),
+                known_models.price(provider, entry),
+                set(),
+            )
+            for provider in config.providers
+            for entry in provider.models
+        }
+        self._offers[DEMO_MODEL] = _Offer(DEMO, ModelEntry(name=DEMO_MODEL), Capabilities(), None, set())
 
-    def list(self) -> list[Model]:
-        """Return the models, in the config's order, the demo model last."""
-        found = [
-            (name, provider.name, self._missing_key(provider))
-            for provider in self._config.providers
-            for name in provider.models
+    async def list(self, person_id: str) -> list[Model]:
+        """Return the models for somebody, in the config's order, the demo model last."""
+        missing = await asyncio.to_thread(self._missing, await self._keys.all_of(person_id))
+        usable = [name for name, why in missing.items() if why is None]
+        default = self._wanted if self._wanted in usable else usable[0]
+        return [
+            Model(
+                name,
+                offer.provider.name,
+                missing[name] is None,
+                missing[name],
+                name == default,
+                offer.capabilities.tools,
+                offer.capabilities.vision,
+                offer.capabilities.window,
+                None if offer.price is None else offer.price.model_dump(),
+            )
+            for name, offer in self._offers.items()
         ]
-        found.append((DEMO_MODEL, "demo", None))
-        wanted = self._config.chat.default_model
-        usable = [name for name, _, missing in found if missing is None]
-        default = wanted if wanted in usable else usable[0]
-        return [Model(name, provider, missing is None, missing, name == default) for name, provider, missing in found]
 
-    def pick(self, name: str | None) -> str:
+    async def pick(self, name: str | None, person_id: str) -> str:
         """Return the model to use: the one named, or the default.
 
         Raises:
             BadRequest: there is no such model.
-            ModelUnavailable: there is, but its key is not set.
+            ModelUnavailable: there is, but no key for it.
 
         """
-        models = self.list()
+        models = await self.list(person_id)
         if name is None:
             return next(model.id for model in models if model.default)
         for model in models:
@@ -68,35 +109,76 @@ class Models:
         allowed = ", ".join(model.id for model in models if model.available)
         raise BadRequest(f"There is no model {name[:100]!r}; allowed: {allowed}.", code="unknown_model")
 
-    def client(self, model: str) -> AsyncOpenAI:
-        """Return the client for a model that was picked."""
-        provider = next((p for p in self._config.providers if model in p.models), _DEMO_PROVIDER)
-        if provider.name not in self._clients:
-            self._clients[provider.name] = self._make_client(provider)
-        return self._clients[provider.name]
+    async def asker(self, person_id: str, session_id: str, name: str | None) -> Asker:
+        """Return who asks a model in the name of a person: with their own key where they have one.
 
-    def price(self, model: str) -> Price | None:
-        """Return what a model costs, where the config says it."""
-        return next((p.prices[model] for p in self._config.providers if model in p.models and model in p.prices), None)
+        Raises:
+            BadRequest: there is no such model.
+            ModelUnavailable: there is, but no key for it.
+            TooManyRequests: they have used up what they may use in a day.
 
-    def about(self, model: str) -> Capabilities:
-        """Return what a model can do."""
-        return Capabilities(window=self._config.chat.window_tokens or Capabilities().window)
+        """
+        offer = self._offers[await self.pick(name, person_id)]
+        own = (await self._keys.all_of(person_id)).get(offer.provider.name) if offer.provider.own_keys else None
+        if own is None:
+            await self.use.check(person_id)
+        try:
+            key = own or await asyncio.to_thread(find_key, offer.provider, self._environ)
+            client = await self._clients.client(offer.provider, key)
+        except CannotAsk as error:
+            raise ModelUnavailable(str(error), code="model_no_key") from error
+        target = Target(
+            offer.entry.name,
+            client,
+            _manner(offer),
+            offer.capabilities,
+            offer.price,
+            Patience(offer.provider.retries),
+            offer.learned,
+            key or "",
+            own is not None,
+        )
+        return Asker(target, self.use, person_id, session_id)
+
+    def about(self, name: str) -> Capabilities:
+        """Return what a model can do; of one that is not (any more) in the config, what most can."""
+        offer = self._offers.get(name)
+        return self._usual if offer is None else offer.capabilities
+
+    def price(self, name: str) -> Price | None:
+        """Return what a model costs, where that is known."""
+        offer = self._offers.get(name)
+        return None if offer is None else offer.price
 
     async def close(self) -> None:
-        """Close all clients."""
-        for client in self._clients.values():
-            await client.close()
+        """Close all connections."""
+        await self._clients.close()
 
-    def _make_client(self, provider: Provider) -> AsyncOpenAI:
-        if provider is _DEMO_PROVIDER:
-            transport = httpx2.AsyncHTTPTransport(uds=str(self._demo_socket))
-            http = httpx2.AsyncClient(transport=transport, trust_env=False)
-            return AsyncOpenAI(api_key="none", base_url="http://demo-model/v1", http_client=http)
-        key = self._environ.get(provider.api_key_env) if provider.api_key_env else "none"
-        return AsyncOpenAI(api_key=key, base_url=provider.base_url, timeout=provider.timeout_s)
+    def _missing(self, own: Mapping[str, str]) -> dict[str, str | None]:
+        """Return for each model why it cannot be used; None: it can. Blocks for keys in files."""
+        by_provider: dict[str, str | None] = {}
+        for offer in self._offers.values():
+            provider = offer.provider
+            if provider.name in by_provider:
+                continue
+            by_provider[provider.name] = None
+            try:
+                if provider.name not in own:
+                    find_key(provider, self._environ)
+            except CannotAsk as error:
+                by_provider[provider.name] = str(error)
+        return {name: by_provider[offer.provider.name] for name, offer in self._offers.items()}
 
-    def _missing_key(self, provider: Provider) -> str | None:
-        if provider.api_key_env is None or self._environ.get(provider.api_key_env):
-            return None
-        return f"The provider {provider.name!r} has no key: set the environment variable {provider.api_key_env}."
+
+def _manner(offer: _Offer) -> Manner:
+    provider, entry = offer.provider, offer.entry
+    usual: OutputLimit = "max_completion_tokens" if provider.is_openais else "max_tokens"
+    return Manner(
+        called=provider.called(entry),
+        tools=offer.capabilities.tools,
+        stream_usage=entry.stream_usage,
+        parallel_calls=entry.parallel_calls,
+        output_limit=entry.output_limit or usual,
+        max_output=entry.max_output,
+        extra_body=entry.extra_body,
+    )

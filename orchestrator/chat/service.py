@@ -180,7 +180,7 @@ class Chat:
 
         """
         if changes.get("model") is not None:
-            self._models.pick(changes["model"])
+            await self._models.pick(changes["model"], record.owner)
         await self._sessions.change(record, changes)
         turn = self._running(record.id)
         if turn is not None and "approval" in changes:

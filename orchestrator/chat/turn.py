@@ -8,10 +8,11 @@ from orchestrator.chat.approvals import Approvals
 from orchestrator.chat.asking import Asker
 from orchestrator.chat.completion import ModelReply, Rejected, ToolCall, read_call
 from orchestrator.chat.context import Context
+from orchestrator.chat.failures import WindowRefused
 from orchestrator.chat.repetition import Advice, Failures, error_of
 from orchestrator.chat.running import RunningTurn
 from orchestrator.config import Chat
-from orchestrator.errors import GloveboxError, ModelUnavailable
+from orchestrator.errors import GloveboxError
 from orchestrator.events import ApprovalAsked, ApprovalGiven, CallRejected, CellStarted, Notice
 from orchestrator.limits import REFUSALS_OF_LENGTH
 from orchestrator.metrics import MODEL_TIMES
@@ -75,7 +76,7 @@ class Turn(RunningTurn):
         reply = ModelReply()
         before = len(self.events)
         try:
-            await self._ask_what_fits(reply)
+            await self._ask_what_fits(reply, number)
         finally:
             said = parts.text_part(reply, number)
             if said["text"] or "reasoning" in said:
@@ -85,14 +86,14 @@ class Turn(RunningTurn):
                     self._parts.append({"type": "notice", "round": number, "code": event.code, "text": event.text})
         return reply
 
-    async def _ask_what_fits(self, reply: ModelReply) -> None:
+    async def _ask_what_fits(self, reply: ModelReply, number: int) -> None:
         """Ask, and ask again with less where the provider finds it too long."""
         for left in reversed(range(REFUSALS_OF_LENGTH + 1)):
             told = await self._context.messages(*parts.told(self._parts, self._results), self.events)
             try:
-                await self._asker.ask(reply, told, self.events)
-            except ModelUnavailable as error:
-                if error.code != "context_too_long" or not left:
+                await self._asker.ask(reply, told, self.events, round_number=number, tools=self._context.tools)
+            except WindowRefused:
+                if not left:
                     raise
                 self._context.refused()
             else:

@@ -51,10 +51,10 @@ class TurnMaker:
 
         """
         if (named := wanted or record.model) is not None:
-            return self._models.pick(named)
+            return await self._models.pick(named, record.owner)
         theirs = (await self._settings.of(record.owner)).default_model
-        usable = {model.id for model in self._models.list() if model.available}
-        return self._models.pick(theirs if theirs in usable else None)
+        usable = {model.id for model in await self._models.list(record.owner) if model.available}
+        return await self._models.pick(theirs if theirs in usable else None, record.owner)
 
     async def make(
         self,
@@ -68,11 +68,11 @@ class TurnMaker:
         code = own_code(branch[-1].content)
         if code is not None or answer.model is None:
             return OwnTurn(answer.id, code or "", session, self._store)
-        context = await self._context(record, session, branch, files, answer.model)
+        asker = await self._models.asker(record.owner, record.id, answer.model)
         return Turn(
             answer.id,
-            Asker(answer.model, self._models.client(answer.model), self._models.price(answer.model), context.tools),
-            context,
+            asker,
+            await self._context(record, session, branch, files, asker),
             session,
             self._store,
             self._config,
@@ -85,7 +85,7 @@ class TurnMaker:
         session: LiveSession,
         branch: Sequence[MessageRecord],
         files: Sequence[FoundFile],
-        model: str,
+        asker: Asker,
     ) -> Context:
         theirs = await self._settings.of(record.owner)
         extra = instructions(self._config.extra_instructions, theirs.instructions, record.instructions, theirs.language)
@@ -93,7 +93,7 @@ class TurnMaker:
         cells = [cell for cell in await self._store.cells(record.id) if cell.message_id in ids]
         results = await asyncio.to_thread(self._results, cells)
         told, results = conversation_told(branch, cells, results)
-        return self._contexts.make(session, model, told, cells, results, files, extra)
+        return await self._contexts.make(session, asker, told, cells, results, files, extra)
 
     def _results(self, cells: Sequence[CellRecord]) -> dict[str, str]:
         return {cell.cell_id: cut_middle(tool_result(cell), self._config.tool_result_tokens) for cell in cells}

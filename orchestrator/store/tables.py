@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -96,7 +97,8 @@ summaries = Table(
     Column("created_at", DateTime, nullable=False),
 )
 
-# One row a reply of a model. It outlives the sessions it speaks of: quotas by day are counted from it.
+# One row a reply of a model. It outlives the sessions it speaks of: quotas by day are counted from it, but for replies
+# to a key of the person's own. `cost` is null where no price is known.
 model_usage = Table(
     "model_usage",
     metadata,
@@ -107,7 +109,8 @@ model_usage = Table(
     Column("model", String(200), nullable=False),
     Column("tokens_in", Integer, nullable=False),
     Column("tokens_out", Integer, nullable=False),
-    Column("cost", Float, nullable=False),
+    Column("cost", Float),
+    Column("own_key", Boolean, nullable=False, server_default=false()),
     Index("ix_model_usage_user_id", "user_id", "at"),
 )
 

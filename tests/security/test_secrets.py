@@ -45,11 +45,18 @@ class Keeper:
 def keeper(tmp_path_factory: pytest.TempPathFactory, runtime: str) -> Iterator[Keeper]:
     folder = tmp_path_factory.mktemp("keeper")
     keys = {name: f"sk-{secrets.token_hex(16)}" for name in KEYS}
-    providers = [{"name": name.lower()[:30], "api_key_env": name, "models": [f"of {name}"]} for name in KEYS]
+    providers: list[dict[str, object]] = [
+        {"name": name.lower()[:30], "api_key_env": name, "models": [f"of {name}"], "own_keys": True} for name in KEYS
+    ]
+    in_file, own = (f"sk-{secrets.token_hex(16)}" for _ in range(2))
+    (folder / "key").write_text(in_file)
+    providers.append({"name": "filed", "api_key_file": str(folder / "key"), "models": ["filed"]})
     environ = {"GLOVEBOX_TOKEN": TOKEN, **keys}
     stack = Stack(folder, {"providers": providers}, environ=environ, runtime=runtime)
     with stopping_stack(stack), stack.client(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
         canaries = keys | {"GLOVEBOX_TOKEN": TOKEN} | things_of_another_session(stack, client)
+        assert client.put(f"/v1/me/keys/{providers[0]['name']}", json={"key": own}).status_code == 204
+        canaries |= {"key in a file": in_file, "key of one's own": own}
         canaries |= {"data folder": str(folder / "data"), "spawner's socket": str(folder / "spawner.sock")}
         session = ApiSession(client)
         yield Keeper(stack, session, canaries)

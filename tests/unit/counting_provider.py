@@ -21,7 +21,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.chat.models import Models
+from orchestrator.chat.usage import ModelUse
 from orchestrator.config import Config
+from orchestrator.config_quotas import Quota
+from orchestrator.people.keys import OwnKeys
+from orchestrator.store.database import Database
+from orchestrator.store.keys import KeyStore
+from orchestrator.store.usage import UsageStore
 from tests.stack import free_port
 
 JSON = dict[str, Any]
@@ -145,5 +151,9 @@ async def played(provider: Provider) -> AsyncIterator[Provider]:
             await task
 
 
-def models_of(config: Config) -> Models:
-    return Models(config, Path("/nonexistent"))
+def models_of(config: Config, database: Database, folder: Path, demo: Path | None = None) -> Models:
+    async def quota_of(_: str) -> Quota:
+        return Quota()
+
+    keys = OwnKeys(KeyStore(database), folder / "seal", config.providers)
+    return Models(config, demo or folder / "no.sock", keys, ModelUse(UsageStore(database), quota_of))

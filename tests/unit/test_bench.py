@@ -32,6 +32,8 @@ def comparison(bound: Bound | None, ours: float, other: float | None) -> Compari
         (Bound("quicker", 10), 5.1, 50, True),
         (Bound("at_most", 25), 25, None, False),
         (Bound("at_most", 25), 25.1, None, True),
+        (Bound("p95_at_most", 20), 20, None, False),
+        (Bound("p95_at_most", 20), 20.1, None, True),
         (Bound("quicker", 10), 5, None, True),  # there is nobody to be quicker than: it was not shown
     ],
 )

@@ -12,11 +12,11 @@ from orchestrator.api.shapes import message_shape
 from orchestrator.app import demo_model
 from orchestrator.chat.approvals import Decision
 from orchestrator.chat.contexts import Contexts
-from orchestrator.chat.models import DEMO_MODEL, Models
 from orchestrator.chat.service import Chat
 from orchestrator.chat.turn_maker import instructions
 from orchestrator.config import Chat as ChatConfig
 from orchestrator.config import Config, Provider
+from orchestrator.config_models import DEMO_MODEL
 from orchestrator.errors import BadRequest, Conflict, GloveboxError, ModelUnavailable, NotFound
 from orchestrator.events import ApprovalAsked, EventLog, TurnStarted
 from orchestrator.store.conversation import ConversationStore
@@ -25,6 +25,7 @@ from orchestrator.store.records import MessageRecord, SessionRecord
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.settings import SettingsStore
 from orchestrator.store.summaries import SummaryStore
+from tests.unit.counting_provider import models_of
 from tests.unit.played import PlayedSession, database_url, of_type, until
 
 NO_KEY = Provider(name="none", api_key_env="GLOVEBOX_TEST_NO_SUCH_KEY", models=("no-key",))
@@ -85,7 +86,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     conversation, sessions, settings = ConversationStore(database), SessionStore(database), SettingsStore(database)
     record = await sessions.add("ann", "New session", "standard")
     async with demo_model() as socket:
-        models = Models(CONFIG, socket)
+        models = models_of(CONFIG, database, tmp_path, socket)
         chat = Chat(
             CONFIG.chat,
             models,

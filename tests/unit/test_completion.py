@@ -6,20 +6,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from openai.types.chat import ChatCompletionChunk
 
 from orchestrator.chat.completion import ModelReply, Rejected, ToolCall, read_call
-from orchestrator.events import CodeDelta, Event, TextDelta
-from orchestrator.limits import CODE_BYTES, MODEL_REPLY_CHARS
+from orchestrator.events import CodeDelta, Event, ReasoningDelta, TextDelta
+from orchestrator.limits import CODE_BYTES, MODEL_REPLY_CALLS, MODEL_REPLY_CHARS
 
 ABOUT = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+Chunk = dict[str, Any]
 CODE = "import pandas as pd\nprint('é 数 😀', \"q\\n\")\n\t# end\\"
 
 
-def chunk(*, finish: str | None = None, usage: dict[str, int] | None = None, **delta: Any) -> ChatCompletionChunk:
-    """Make a chunk as the SDK reads it from the wire."""
+def chunk(*, finish: str | None = None, usage: dict[str, int] | None = None, **delta: Any) -> Chunk:
+    """Make a chunk as OpenAI sends it."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return ChatCompletionChunk.model_validate({**ABOUT, "choices": [choice], "usage": usage})
+    return {**ABOUT, "choices": [choice], "usage": usage}
 
 
 def call(index: int = 0, call_id: str | None = None, name: str | None = None, arguments: str | None = None) -> Any:
@@ -27,16 +27,16 @@ def call(index: int = 0, call_id: str | None = None, name: str | None = None, ar
     return {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def raw(**fields: Any) -> ChatCompletionChunk:
-    """Make a chunk as the SDK passes on what breaks its types: it does not validate streams."""
-    return ChatCompletionChunk.model_construct(**ABOUT, **fields)
+def raw(**fields: Any) -> Chunk:
+    """Make a chunk that breaks the types it should have."""
+    return {**ABOUT, **fields}
 
 
-def odd_chunk(*pieces: dict[str, Any]) -> ChatCompletionChunk:
+def odd_chunk(*pieces: dict[str, Any]) -> Chunk:
     return raw(choices=[{"index": 0, "delta": {"tool_calls": list(pieces)}}])
 
 
-def take(*chunks: ChatCompletionChunk) -> tuple[ModelReply, list[Event]]:
+def take(*chunks: Chunk) -> tuple[ModelReply, list[Event]]:
     reply, events = ModelReply(), []
     for one in chunks:
         events += reply.take(one)
@@ -156,7 +156,7 @@ def test_two_whole_calls_without_index_and_without_id_are_two() -> None:
     [
         {"index": 0, "id": "a", "function": None},
         {"index": 0, "id": None, "function": {}},
-        {"index": 0, "id": "a", "function": {"name": None, "arguments": {"code": "1"}}},
+        {"index": 0, "id": "a", "function": {"name": None, "arguments": ["1"]}},
         {"index": None, "id": None, "function": {"name": "run_python"}},
         {"function": {"name": ["run_python"], "arguments": "{}"}},
         {"id": "a"},
@@ -180,9 +180,9 @@ def test_a_finish_reason_stays_when_later_chunks_have_none() -> None:
 
 def test_usage_comes_last_with_no_choices() -> None:
     usage = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
-    last = ChatCompletionChunk.model_validate({**ABOUT, "choices": [], "usage": usage})
+    last = {**ABOUT, "choices": [], "usage": usage}
     reply, events = take(chunk(content="a", finish="stop"), last)
-    assert reply.usage == {"prompt_tokens": 12, "completion_tokens": 3}
+    assert reply.usage == {"prompt_tokens": 12, "completion_tokens": 3, "cached_tokens": 0}
     assert (reply.text, reply.finish_reason, events) == ("a", "stop", [TextDelta("a")])
 
 
@@ -205,12 +205,14 @@ def test_a_chunk_that_says_nothing_is_nothing(fields: dict[str, Any]) -> None:
 
 
 def test_usage_may_be_told_in_part() -> None:
-    assert take(raw(choices=[], usage={"prompt_tokens": 3}))[0].usage == {"prompt_tokens": 3, "completion_tokens": 0}
+    for told in ({"prompt_tokens": 3}, {"prompt_tokens": 3, "completion_tokens": "many", "prompt_tokens_details": []}):
+        usage = take(raw(choices=[], usage=told))[0].usage
+        assert usage == {"prompt_tokens": 3, "completion_tokens": 0, "cached_tokens": 0}
 
 
 def test_only_the_first_choice_counts() -> None:
     choices = [{"index": number, "delta": {"content": f"{number}"}, "finish_reason": None} for number in (0, 1)]
-    assert take(ChatCompletionChunk.model_validate({**ABOUT, "choices": choices}))[0].text == "0"
+    assert take({**ABOUT, "choices": choices})[0].text == "0"
 
 
 def test_a_reply_without_end_is_too_long() -> None:
@@ -255,21 +257,25 @@ def test_any_arguments_are_code_or_rejected(pieces: list[str]) -> None:
 @pytest.mark.parametrize(
     ("made", "reason"),
     [
-        (ToolCall(name="python", arguments=arguments("1")), "There is no tool 'python'"),
-        (ToolCall(name="", arguments=arguments("1")), "There is no tool ''"),
+        (ToolCall(name="browse", arguments=arguments("1")), "There is no tool 'browse'"),
+        (ToolCall(name="pythonic_search", arguments=arguments("1")), "There is no tool 'pythonic_search'"),
+        (ToolCall(name="run_python", arguments=arguments("1"), cut=True), "ended at its longest"),
+        (ToolCall(name="run_python", arguments='{"code": "print(1)\\'), "not valid JSON"),
+        (ToolCall(name="run_python", arguments="{code: 1}"), "not valid JSON"),
+        (ToolCall(name="run_python", arguments='{"code": "1"} and then'), "not valid JSON"),
+        (ToolCall(name="run_python", arguments="true"), "have no code"),
+        (ToolCall(name="run_python", arguments="[]"), "have no code"),
+        (ToolCall(name="run_python", arguments='["1"]'), "have no code"),
+        (ToolCall(name="run_python", arguments='{"code": {"deep": "1"}}'), "have no code"),
         (ToolCall(name="x" * 1000, arguments=arguments("1")), "the only tool is run_python"),
         (ToolCall(name="run_python"), "no arguments"),
         (ToolCall(name="run_python", arguments=" \n"), "no arguments"),
         (ToolCall(name="run_python", arguments='{"code": "1'), "not valid JSON"),
-        (ToolCall(name="run_python", arguments="print(1)"), "not valid JSON"),
         (ToolCall(name="run_python", arguments='{"code": "1"}{"code": "2"}'), "not valid JSON"),
         (ToolCall(name="run_python", arguments="[" * 100_000), "not valid JSON"),
         (ToolCall(name="run_python", arguments='{"code": ' + "1" * 5000 + "}"), "not valid JSON"),
         (ToolCall(name="run_python", arguments="{}"), "have no code"),
-        (ToolCall(name="run_python", arguments='"print(1)"'), "have no code"),
         (ToolCall(name="run_python", arguments="null"), "have no code"),
-        (ToolCall(name="run_python", arguments='{"code": ["1"]}'), "have no code"),
-        (ToolCall(name="run_python", arguments='{"python": "1"}'), "have no code"),
         (ToolCall(name="run_python", arguments=arguments(" \n\t")), "have no code"),
         (ToolCall(name="run_python", arguments=arguments("x" * (CODE_BYTES + 1))), "longer than"),
         (ToolCall(name="run_python", arguments=arguments("数" * (CODE_BYTES // 3 + 1))), "longer than"),
@@ -281,6 +287,104 @@ def test_a_call_that_makes_no_sense_is_rejected_with_a_reason(made: ToolCall, re
     assert isinstance(rejected, Rejected)
     assert reason in rejected.reason
     assert len(rejected.reason) < 400
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ('{"code": "a\nb\tc"}', "a\nb\tc"),  # line breaks as they are
+        ('{"code": "re.findall(\'\\d+\\.\', x)"}', "re.findall('\\d+\\.', x)"),  # backslashes as they are
+        ('{"code": "1"}}', "1"),
+        ('{"code": "1"}</tool_call>', "1"),
+        ('{"code": "1"', "1"),
+        ('{"code": "1",}', None),
+        ('{"code": """print("a")\nprint(2)"""}', 'print("a")\nprint(2)'),
+        ('{"code": ["a = 1\\n", "b = 2"]}', "a = 1\nb = 2"),
+        ('{"python": "1"}', "1"),
+        ('{"arguments": {"code": "1"}}', "1"),
+        ('{"name": "run_python", "parameters": {"code": "1"}}', "1"),
+        ('{"arguments": "{\\"code\\": \\"1\\"}"}', "1"),
+        ('"{\\"code\\": \\"1\\"}"', "1"),
+        ('"print(1)"', "print(1)"),
+        ("print(1)", "print(1)"),
+        ("import os\nprint('{}')", "import os\nprint('{}')"),
+        ("[x for x in range(3)]", "[x for x in range(3)]"),
+        ("1", "1"),
+        ("```python\nprint(1)\n```", "print(1)"),
+        ('{"code": "```py\\nprint(1)\\n```"}', "print(1)"),
+    ],
+)
+def test_what_a_call_plainly_means_is_taken(given: str, code: str | None) -> None:
+    read = read_call(ToolCall(name="run_python", arguments=given))
+    assert isinstance(read, Rejected) if code is None else read == code
+
+
+MADE_UP = ["python", "", "ipython", "python3", "code_interpreter", "execute_python", "run_code", "run_python_code"]
+
+
+@pytest.mark.parametrize("name", [*MADE_UP, "functions.run_python", "python_interpreter", "jupyter", "execute"])
+def test_a_made_up_tool_that_can_only_be_this_one_is_this_one(name: str) -> None:
+    assert read_call(ToolCall(name=name, arguments=arguments("1"))) == "1"
+
+
+def test_a_call_that_a_server_left_in_the_text_is_a_call() -> None:
+    told = 'I look.\n<tool_call>\n{"name": "run_python", "arguments": {"code": "1"}}\n</tool_call>'
+    reply, _ = take(chunk(content=told), chunk(finish="stop"))
+    reply.finish()
+    assert (reply.text, codes(reply)) == ("I look.", ["1"])
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_what_a_model_thinks_is_no_part_of_its_answer(field: str) -> None:
+    reply, events = take(chunk(**{field: "Hm"}), chunk(**{field: "m."}), chunk(content="Yes."), chunk(finish="stop"))
+    assert (reply.reasoning, reply.text) == ("Hmm.", "Yes.")
+    assert events == [ReasoningDelta("Hm"), ReasoningDelta("m."), TextDelta("Yes.")]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_thoughts_that_a_server_left_in_the_text_are_none_of_it(size: int) -> None:
+    told = "<think>If a < b, </b> then\n```python\n1\n```</think>\n\nYes, a < b. <think>"
+    reply, events = take(*[chunk(content=piece) for piece in cut(told, size)])
+    reply.finish()
+    assert (reply.reasoning, reply.text) == ("If a < b, </b> then\n```python\n1\n```", "Yes, a < b. <think>")
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == reply.text
+
+
+@pytest.mark.parametrize("told", ["<", " <thi", "<thinking>x", "a<think>b</think>"])
+def test_what_only_looks_like_thoughts_is_text(told: str) -> None:
+    reply, _ = take(*[chunk(content=letter) for letter in told])
+    reply.finish()
+    assert (reply.text, reply.reasoning) == (told, "")
+
+
+def test_a_refusal_is_what_the_model_says() -> None:
+    assert take(chunk(refusal="I cannot "), chunk(refusal="do that."))[0].text == "I cannot do that."
+
+
+def test_content_may_be_a_list_of_parts_and_arguments_an_object() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "thinking"}, "b", {"type": "text", "text": 1}]
+    assert take(raw(choices=[{"delta": {"content": parts}}]))[0].text == "a"
+    reply, _ = take(odd_chunk({"id": "a", "function": {"name": "run_python", "arguments": {"code": "1"}}}))
+    assert codes(reply) == ["1"]
+
+
+def test_a_reply_that_is_not_streamed_is_a_reply() -> None:
+    message = {"role": "assistant", "content": "Hi.", "tool_calls": [call(0, "a", "run_python", arguments("1"))]}
+    reply, _ = take(raw(choices=[{"message": message, "finish_reason": "tool_calls"}]))
+    assert (reply.text, codes(reply), reply.finish_reason) == ("Hi.", ["1"], "tool_calls")
+
+
+def test_calls_without_end_are_too_many() -> None:
+    reply, _ = take(*[chunk(tool_calls=[call(n, str(n), "run_python", "")]) for n in range(MODEL_REPLY_CALLS + 1)])
+    assert reply.too_long
+
+
+def test_a_reply_that_is_asked_for_again_has_nothing_of_the_first() -> None:
+    reply, _ = take(chunk(content="a", reasoning="b", tool_calls=[call(0, "a", "run_python", "{")]), chunk(finish="x"))
+    reply.restart()
+    assert reply.is_empty
+    reply.take(chunk(content="new", tool_calls=[call(0, "b", "run_python", arguments("1"))]))
+    assert (reply.text, codes(reply), reply.finish_reason) == ("new", ["1"], None)
 
 
 def test_the_code_of_a_call_is_text_that_can_be_stored() -> None:

@@ -59,7 +59,19 @@ def test_an_empty_config_is_a_safe_one() -> None:
         ({"sever": {}}, "sever", "{}", "chat, default_profile, package_index, people, profiles"),
         ({"server": {"prot": 8000}}, "server.prot", "8000", "allowed_hosts, host, port, trusted_proxies"),
         ({"profiles": {"standard": {"privileged": True}}}, "profiles.standard.privileged", "true", "memory_mb"),
-        ({"providers": [{"name": "a", "models": ["m"], "key": "sk-1"}]}, "providers.0.key", '"sk-1"', "api_key_env"),
+        ({"providers": [{"name": "a", "models": ["m"], "modls": 1}]}, "providers.0.modls", "1", "api_key_env"),
+        (
+            {"providers": [{"name": "a", "models": [{"name": "m", "windw": 1}]}]},
+            "providers.0.models.0.windw",
+            "1",
+            "window",
+        ),
+        (
+            {"providers": [{"name": "a", "models": ["m"], "prices": {"m": {"inn": 1}}}]},
+            "providers.0.prices.m.inn",
+            "1",
+            "input",
+        ),
         ({"chat": {"rounds": 1}}, "chat.rounds", "1", "max_rounds"),
     ],
 )
@@ -86,12 +98,17 @@ def test_an_unknown_key_is_named_with_those_that_are_allowed(
         ({"profiles": {"standard": {"pids": 10**9}}}, "profiles.standard.pids", "1000000000", "equal to 32768"),
         ({"profiles": {"standard": {"network": "host"}}}, "profiles.standard.network", '"host"', "'none'"),
         ({"profiles": {"standard": {"network": None}}}, "profiles.standard.network", "null", "'none'"),
-        ({"providers": [{"name": "a", "models": []}]}, "providers.0.models", "[]", "at least 1 item"),
-        ({"providers": [{"name": "a"}]}, "providers.0.models", '{"name": "a"}', "required"),
+        (
+            {"providers": [{"name": "a", "models": []}]},
+            "providers.0.models",
+            "its value is not shown",
+            "at least 1 item",
+        ),
+        ({"providers": [{"name": "a"}]}, "providers.0.models", "its value is not shown", "required"),
         (
             {"providers": [{"name": "a", "models": ["m"], "base_url": "file:///x"}]},
             "providers.0.base_url",
-            "file",
+            "its value is not shown",
             "http",
         ),
         ({"providers": [{"name": "demo", "models": ["m"]}]}, "providers", "demo", "'demo' is taken"),
@@ -109,6 +126,61 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
     assert line.startswith(f"  {key}: ")
     assert value in line
     assert allowed in line
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        {"key": "sk-canary"},
+        {"api_key": "sk-canary"},
+        {"api_key_env": ["sk-canary"]},
+        {"headers": {"X-Key": "sk-canary\n"}},
+        {"headers": {"Authorization": "sk-canary"}},
+        {"headers": "sk-canary"},
+        {"proxy": "ftp://me:sk-canary@proxy"},
+        {"base_url": "me:sk-canary@host"},
+        {"models": [{"name": "m", "extra_body": "sk-canary"}]},
+    ],
+)
+def test_what_may_be_a_secret_is_not_shown(tmp_path: Path, provider: dict[str, Any]) -> None:
+    assert "canary" not in refusal_of(tmp_path, {"providers": [{"name": "a", "models": ["m"]} | provider]})
+
+
+AZURE = {"name": "a", "kind": "azure", "endpoint": "https://x.openai.azure.com", "api_version": "2024-10-21"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "told"),
+    [
+        ({"kind": "azure"}, "needs endpoint and api_version"),
+        (AZURE, "needs api_key_env, api_key_file or own_keys"),
+        (AZURE | {"api_key_env": "K", "base_url": "https://x"}, "no base_url"),
+        ({"endpoint": "https://x"}, "are for the kind 'azure'"),
+        ({"deployments": {"m": "d"}}, "are for the kind 'azure'"),
+        (AZURE | {"api_key_env": "K", "deployments": {"n": "d"}}, "deployments names 'n', which is none of models: m"),
+        ({"prices": {"n": {"input": 1, "output": 1}}}, "prices names 'n', which is none of models: m"),
+        ({"api_key_env": "K", "api_key_file": "/k"}, "not by both"),
+        ({"key_header": "X-Key"}, "there is none"),
+        ({"headers": {"Host": "x"}}, "headers may not have host"),
+        ({"models": ["m", "m"]}, "the model 'm' is at 'a' and at 'a'"),
+        ({"models": ["glovebox-demo"]}, "the model 'glovebox-demo' is at 'demo' and at 'a'"),
+        ({"models": [{"name": "m", "extra_body": {"model": "other"}}]}, "extra_body may not have model"),
+        ({"models": [{"name": "m", "output_limit": "max"}]}, "'max_tokens' or 'max_completion_tokens'"),
+        ({"models": [{"name": "m", "price": {"input": 1}}]}, "providers.0.models.0.price.output: Field required"),
+        ({"models": [{"window": 4096}]}, "providers.0.models.0.name: Field required"),
+        ({"models": [1]}, "providers.0.models.0"),
+        ({"kind": "anthropic"}, "'openai' or 'azure'"),
+    ],
+)
+def test_a_provider_that_makes_no_sense_ends_the_start(tmp_path: Path, provider: dict[str, Any], told: str) -> None:
+    assert told in refusal_of(tmp_path, {"providers": [{"name": "a", "models": ["m"]} | provider]})
+
+
+def test_a_models_name_alone_is_an_entry_that_says_nothing_else() -> None:
+    azure = AZURE | {"api_key_env": "K", "models": ["m", {"name": "n", "called": "gpt-5.4"}], "deployments": {"m": "d"}}
+    provider = Config.model_validate({"providers": [azure]}).providers[0]
+    assert [provider.called(entry) for entry in provider.models] == ["d", "gpt-5.4"]
+    assert provider.models[0].tools is None
 
 
 def test_each_wrong_key_has_a_line_of_its_own(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orchestrator.chat.usage import cost, count_usage
-from orchestrator.config import Price
+from orchestrator.chat.usage import cost, count, used_by
+from orchestrator.config_models import Price
 from orchestrator.metrics import CELLS, MODEL_COST, MODEL_TOKENS, REFUSALS, SPAWNER_TIMES, exposition
 from orchestrator.tallies import Label, Tally, TallyByMany
 
@@ -82,12 +82,16 @@ def test_a_timing_counts_what_failed_as_well() -> None:
 
 
 def test_tokens_and_their_cost_are_counted_by_model() -> None:
-    price = Price(input=2, output=10)
+    price = Price(input=2, output=10, cached_input=1)
     before = MODEL_COST.read("m-1")
-    count_usage("m-1", {"prompt_tokens": 1_000_000, "completion_tokens": 100_000}, price)
-    count_usage("m-1", None, price)  # a provider that says nothing
-    count_usage("m-1", {"prompt_tokens": "many", "completion_tokens": -5}, price)  # one that says nonsense
+    count("m-1", used_by({"prompt_tokens": 1_000_000, "completion_tokens": 100_000}, price))
     assert (MODEL_TOKENS.read("m-1", "in"), MODEL_TOKENS.read("m-1", "out")) == (1_000_000, 100_000)
     assert MODEL_COST.read("m-1") - before == cost(1_000_000, 100_000, price) == 3
-    count_usage("m-2", {"prompt_tokens": 7, "completion_tokens": 0}, None)
+    count("m-2", used_by({"prompt_tokens": 7, "completion_tokens": 0}, None))
     assert (MODEL_TOKENS.read("m-2", "in"), MODEL_COST.read("m-2")) == (7, 0)
+
+
+def test_what_a_provider_had_in_its_cache_costs_less() -> None:
+    assert cost(1_000_000, 0, Price(input=2, output=10, cached_input=0.5), cached=400_000) == 1.4
+    assert cost(1_000_000, 0, Price(input=2, output=10), cached=400_000) == 2
+    assert cost(1_000_000, 0, Price(input=2, output=10, cached_input=1), cached=9_000_000) == 1  # nonsense

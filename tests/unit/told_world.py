@@ -12,16 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import openai
-
 from orchestrator.chat.asking import Asker
-from orchestrator.chat.completion import ModelReply
 from orchestrator.chat.context import Context
 from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
 from orchestrator.chat.turn import Turn
 from orchestrator.config import Chat, Profile
-from orchestrator.errors import ModelUnavailable
 from orchestrator.events import Event, EventLog
 from orchestrator.sessions.aside import Aside
 from orchestrator.store.conversation import ConversationStore
@@ -39,18 +35,6 @@ def printed(text: str) -> dict[str, Any]:
     return {"output_type": "stream", "name": "stdout", "text": text}
 
 
-class PlainAsker(Asker):
-    """Asks once, and knows what is said of a request that is too long."""
-
-    async def ask(self, reply: ModelReply, told: Sequence[Any], events: EventLog) -> None:
-        try:
-            await super().ask(reply, told, events)
-        except openai.BadRequestError as error:
-            if error.code != "context_length_exceeded":
-                raise
-            raise ModelUnavailable("It is too long.", code="context_too_long") from error
-
-
 class PlayedSandbox:
     running = False
 
@@ -61,6 +45,7 @@ class PlayedSession:
     def __init__(self, session_id: str, folder: SessionFolder) -> None:
         self.id = session_id
         self.folder = folder
+        self.owner = "somebody"
         self.profile = Profile()
         self.sandbox = PlayedSandbox()
         self.running_message_id: str | None = None
@@ -107,10 +92,10 @@ class World:
     def files(self) -> list[FoundFile]:
         return self.session.folder.list_files()
 
-    def context(self, question: MessageRecord, extra: str = "") -> Context:
+    async def context(self, asker: Asker, question: MessageRecord, extra: str = "") -> Context:
         session: Any = self.session
         branch = [*self.branch, question]
-        return self.contexts.make(session, self.model, branch, self.session.cells, self.results, self.files(), extra)
+        return await self.contexts.make(session, asker, branch, self.session.cells, self.results, self.files(), extra)
 
     async def say(self, content: str, *attachments: str, extra: str = "") -> tuple[MessageRecord, list[Event]]:
         """Have a whole turn, and return the answer and the turn's events."""
@@ -118,8 +103,8 @@ class World:
         question = MessageRecord(ids[0], self.record.id, "user", NOW, content, list(attachments))
         answer = MessageRecord(ids[1], self.record.id, "assistant", NOW, model=self.model, status="running")
         await self.conversation.add_messages(question, answer)
-        context = self.context(question, extra)
-        asker = PlainAsker(self.model, self.models.client(self.model), None, context.tools)
+        asker = await self.models.asker(self.record.owner, self.record.id, self.model)
+        context = await self.context(asker, question, extra)
         session: Any = self.session
         turn = Turn(answer.id, asker, context, session, self.conversation, self.chat)
         ended = asyncio.Event()
@@ -148,7 +133,7 @@ async def world(
     folder = SessionFolder(tmp_path / "session", os.getuid(), 2**30)
     folder.make()
     config = provider.config(*models, **chat)
-    made = models_of(config)
+    made = models_of(config, database, tmp_path)
     summaries = SummaryStore(database)
     contexts = Contexts(config.chat, made, summaries)
     session = PlayedSession(record.id, folder)

@@ -20,7 +20,8 @@ def upgrade() -> None:
         sa.Column("model", sa.String(200), nullable=False),
         sa.Column("tokens_in", sa.Integer, nullable=False),
         sa.Column("tokens_out", sa.Integer, nullable=False),
-        sa.Column("cost", sa.Float, nullable=False),
+        sa.Column("cost", sa.Float),
+        sa.Column("own_key", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.PrimaryKeyConstraint("number", name="pk_model_usage"),
     )
     op.create_index("ix_model_usage_user_id", "model_usage", ["user_id", "at"])
