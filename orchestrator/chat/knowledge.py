@@ -14,7 +14,7 @@ import structlog
 from orchestrator.chat.tables import TABLE_ENDINGS, Table, parse_packages, parse_tables
 from orchestrator.events import EventLog, Notice, SandboxState
 from orchestrator.limits import ASIDE_CHARS, ASIDE_S, ASIDE_START_S, TABLE_COLUMNS, TABLES_KEPT, TABLES_TOLD
-from orchestrator.sessions.aside import Aside
+from orchestrator.sessions.aside import ASIDE_SLACK_S, Aside
 from orchestrator.sessions.session import LiveSession
 from orchestrator.sessions.variables import Report
 from orchestrator.workspace.folder import FoundFile
@@ -113,7 +113,7 @@ class Surroundings:
                 watching = Watching(events) if starts else None
                 # It goes on where it takes too long: the next turn has it.
                 self._task = asyncio.create_task(self._learn(watching), name=f"tables of {self._session.id}")
-                await asyncio.wait([self._task], timeout=ASIDE_START_S if starts else ASIDE_S)
+                await asyncio.wait([self._task], timeout=ASIDE_START_S if starts else ASIDE_S + ASIDE_SLACK_S)
             self._learned = self._knowledge.known(self._session, self._wanted)
         return self._learned
 
