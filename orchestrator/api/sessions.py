@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 
 from orchestrator.api.problems import NO_MODEL, NO_SANDBOX
 from orchestrator.api.services import Me, Owned, Readable, Wired
-from orchestrator.api.shapes import NewSession, SessionChange, SessionShape, session_shape
+from orchestrator.api.shapes import NO_NUL, NewSession, SessionChange, SessionShape, session_shape
 from orchestrator.chat.service import NEW_SESSION_NAME
 from orchestrator.limits import NAME_CHARS
 from orchestrator.sessions.session import LiveSession
@@ -28,7 +28,7 @@ async def make_session(services: Wired, person: Me, body: NewSession | None = No
 
 @router.get("", response_model=list[SessionShape])
 async def list_sessions(
-    services: Wired, person: Me, search: Annotated[str | None, Query(max_length=NAME_CHARS)] = None
+    services: Wired, person: Me, search: Annotated[str, Query(max_length=NAME_CHARS, pattern=NO_NUL)] = ""
 ) -> Any:
     """List my sessions and those that others share with me, the most recently used first.
 
@@ -38,7 +38,7 @@ async def list_sessions(
     shared = await services.sessions.list_shared(person.id)
     theirs = [session_shape(record, live, None, shared_by) for record, live, shared_by in shared]
     listed = sorted(mine + theirs, key=itemgetter("last_active_at"), reverse=True)
-    if wanted := (search or "").strip():
+    if wanted := search.strip():
         rest = [one["id"] for one in listed if wanted.casefold() not in one["name"].casefold()]
         left_out = {*rest} - await services.search.containing(rest, wanted)
         listed = [one for one in listed if one["id"] not in left_out]

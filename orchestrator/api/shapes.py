@@ -12,10 +12,11 @@ from orchestrator.limits import CODE_BYTES, INSTRUCTIONS_CHARS, MESSAGE_BYTES, N
 from orchestrator.sessions.session import LiveSession
 from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord, with_its_cells
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\x00]*$")]
+NO_NUL = r"^[^\x00]*$"
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=NO_NUL)]
 SessionName = Annotated[Text, Field(max_length=NAME_CHARS)]
 ModelName = Annotated[str, Field(max_length=200)]
-Instructions = Annotated[str, Field(max_length=INSTRUCTIONS_CHARS, pattern=r"^[^\x00]*$")]
+Instructions = Annotated[str, Field(max_length=INSTRUCTIONS_CHARS, pattern=NO_NUL)]
 
 
 # What a session cost, and what its last request took of the model's window.

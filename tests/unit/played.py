@@ -121,7 +121,9 @@ class PlayedAsker:
         self._says: Iterator[Said] = iter(says)
         self.told: list[list[ChatCompletionMessageParam]] = []
 
-    async def ask(self, reply: ModelReply, told: Sequence[ChatCompletionMessageParam], events: EventLog) -> None:
+    async def ask(
+        self, reply: ModelReply, told: Sequence[ChatCompletionMessageParam], events: EventLog, **_how: object
+    ) -> None:
         self.told.append(list(told))
         match next(self._says):
             case str(text):
