@@ -15,8 +15,8 @@ class Quota(Part):
     cpus: float | None = Field(default=None, gt=0, description="CPUs of all running sandboxes together")
     memory_mb: int | None = Field(default=None, ge=256, description="MiB of memory of all running sandboxes together")
     cells_per_minute: int | None = Field(default=None, ge=1, description="cells that may be begun in a minute")
-    tokens_per_day: int | None = Field(default=None, ge=1, description="of models, told and said, in a day of UTC")
-    cost_per_day: float | None = Field(default=None, gt=0, description="of models in a day of UTC, by their prices")
+    tokens_per_day: int | None = Field(default=None, ge=1, description="tokens of models in a day (UTC)")
+    cost_per_day: float | None = Field(default=None, gt=0, description="what models may cost in a day (UTC)")
 
 
 class Quotas(Part):

@@ -59,6 +59,7 @@ class Asker:
         use: ModelUse,
         owner: str,
         session_id: str,
+        tools: Sequence[ChatCompletionToolParam] = _TOOLS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.model = target.model
@@ -67,6 +68,7 @@ class Asker:
         self._use = use
         self._owner = owner
         self._session_id = session_id
+        self._tools = tools
         self._sleep = sleep
         self._thoughts: dict[str, str] = {}  # before the calls of this turn, by their ids
 
@@ -77,7 +79,6 @@ class Asker:
         events: EventLog,
         *,
         round_number: int = 0,
-        tools: Sequence[ChatCompletionToolParam] = _TOOLS,
     ) -> None:
         """Fill a reply as it streams in; watchers see it in `events`. What came of it before an error stays in it.
 
@@ -89,7 +90,7 @@ class Asker:
         """
         if not self._target.own_key:
             await self._use.check(self._owner)
-        spent = _Spent()
+        spent, tools = _Spent(), self._tools
         failed = 0
         try:
             while True:
@@ -191,8 +192,9 @@ class Asker:
     async def _bytes(self, body: dict[str, Any]) -> AsyncGenerator[bytes, None]:
         """Yield the answer as it comes; to stop taking it ends the server's work. Errors are the SDK's."""
         create = self._target.client.chat.completions.with_streaming_response.create
-        extra = dict(self._target.manner.extra_body) or None
-        async with create(**body, extra_body=extra) as response:
+        # The SDK looks through what it is given as messages, piece by piece: 0.1 s of a long conversation.
+        whole = {**body, **self._target.manner.extra_body}
+        async with create(model=body["model"], messages=[], stream=True, extra_body=whole) as response:
             try:
                 async for data in response.iter_bytes():
                     yield data

@@ -63,8 +63,9 @@ class Rejected:
 class ModelReply:
     """One reply of the model, growing with each chunk."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_chars: int = MODEL_REPLY_CHARS) -> None:
         self.is_fenced = False  # a block of Python in the text is a call
+        self._most_chars = most_chars
         self.restart()
 
     def restart(self) -> None:
@@ -83,7 +84,7 @@ class ModelReply:
     @property
     def too_long(self) -> bool:
         """Whether the reply has grown beyond what anyone would read."""
-        return self._size > MODEL_REPLY_CHARS or len(self.calls) > MODEL_REPLY_CALLS
+        return self._size > self._most_chars or len(self.calls) > MODEL_REPLY_CALLS
 
     @property
     def block_ended(self) -> bool:

@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 class WindowRefused(ModelUnavailable):
     """What was told is more than the model's window holds, by the provider's count."""
 
-    code = "model_window_full"
+    code = "context_too_long"
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, code=self.code)

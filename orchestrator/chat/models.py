@@ -2,15 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from openai.types.chat import ChatCompletionToolParam
 
 from orchestrator.chat import known_models
 from orchestrator.chat.asking import Asker, Target
 from orchestrator.chat.capabilities import Capabilities
 from orchestrator.chat.clients import DEMO, CannotAsk, Clients, find_key
 from orchestrator.chat.patience import Patience
+from orchestrator.chat.prompt import TOOL
 from orchestrator.chat.request import Lesson, Manner
 from orchestrator.chat.usage import ModelUse
 from orchestrator.config import Config
@@ -109,7 +112,14 @@ class Models:
         allowed = ", ".join(model.id for model in models if model.available)
         raise BadRequest(f"There is no model {name[:100]!r}; allowed: {allowed}.", code="unknown_model")
 
-    async def asker(self, person_id: str, session_id: str, name: str | None) -> Asker:
+    async def asker(
+        self,
+        person_id: str,
+        session_id: str,
+        name: str | None,
+        *,
+        tools: Sequence[ChatCompletionToolParam] = (TOOL,),
+    ) -> Asker:
         """Return who asks a model in the name of a person: with their own key where they have one.
 
         Raises:
@@ -138,7 +148,7 @@ class Models:
             key or "",
             own is not None,
         )
-        return Asker(target, self.use, person_id, session_id)
+        return Asker(target, self.use, person_id, session_id, tools)
 
     def about(self, name: str) -> Capabilities:
         """Return what a model can do; of one that is not (any more) in the config, what most can."""

@@ -12,7 +12,7 @@ from orchestrator.limits import MODEL_BACKOFF_S
 
 _TRANSIENT = frozenset({408, 409, 429})
 _HTTP_DATE = "%a, %d %b %Y %H:%M:%S GMT"
-_LASTING = frozenset({"model_window_full", "model_filtered", "model_quota_used_up"})
+_LASTING = frozenset({"context_too_long", "model_filtered", "model_quota_used_up"})
 
 
 def _dice() -> float:

@@ -69,7 +69,7 @@ def test_a_model_without_tools_runs_cells_in_blocks(client: httpx2.Client, provi
     _, second = provider.requests
     assert "```python" in second.body["messages"][-2]["content"]
     assert "42" in second.body["messages"][-1]["content"]
-    assert "41" not in str(second.body) + str(client.get(f"{session.path}/messages").json())
+    assert "printed 41" not in str(second.body) + str(client.get(f"{session.path}/messages").json())
     usages = [event for event in events if event["type"] == "usage"]
     assert (usages[1]["window"], usages[1]["cost"] > 0) == (8192, True)
 
@@ -79,7 +79,7 @@ def test_a_failure_is_told_and_the_turn_can_be_tried_again(client: httpx2.Client
     provider.will(too_long, says("Yes."))
     session = ApiSession(client)
     problem = list(session.say("Go.", model="m"))[-1]["problem"]
-    assert (problem["code"], "maximum context length is 10" in problem["detail"]) == ("model_window_full", True)
+    assert (problem["code"], "maximum context length is 10" in problem["detail"]) == ("context_too_long", True)
     assert list(session.say("Again.", model="m"))[-1]["status"] == "done"
 
 

@@ -79,7 +79,9 @@ def test_table_and_json_say_what_was_missed_and_what_is_missing() -> None:
 def test_what_is_measured_by_default_needs_no_peers_and_no_network() -> None:
     assert PEERS not in chosen((), peers=False)
     assert chosen((), peers=True) == list(SUBJECTS)
-    assert [subject.names for subject in chosen(("upload_1g",), peers=False)] == [SUBJECTS[5].names]
+    assert [subject.names for subject in chosen(("upload_1g",), peers=False)] == [
+        ("upload_1g", "download_1g", "orchestrator_rss")
+    ]
     assert len(set(NAMES)) == len(NAMES)
     assert sum(len(group) for group in by_profile(SUBJECTS)) == len(SUBJECTS)
 

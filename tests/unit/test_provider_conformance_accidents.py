@@ -131,17 +131,17 @@ REFUSALS = {
     "no credit": (status(402), "model_quota_used_up"),
     "long context": (
         status(400, {"message": "maximum context length is 8192", "code": "context_length_exceeded"}),
-        "model_window_full",
+        "context_too_long",
     ),
     "long context of llama.cpp": (
         status(400, {"message": "the request exceeds the available context size"}),
-        "model_window_full",
+        "context_too_long",
     ),
     "long context of vLLM": (
         status(400, {"message": "This model's maximum context length is 4096 tokens."}),
-        "model_window_full",
+        "context_too_long",
     ),
-    "too large": (status(413), "model_window_full"),
+    "too large": (status(413), "context_too_long"),
     "content filter": (
         status(400, {"message": "The response was filtered.", "code": "content_filter"}),
         "model_filtered",
@@ -150,7 +150,7 @@ REFUSALS = {
     "bad request, in FastAPI's way": (status(422, {"detail": [{"loc": ["body", "messages"]}]}), "model_refused"),
     "context error in the stream": (
         stream(event({"error": {"message": "prompt is too long: 9000 tokens"}})),
-        "model_window_full",
+        "context_too_long",
     ),
     "elsewhere": (status(307, location="http://127.0.0.1:1/"), "model_refused"),
 }
@@ -161,7 +161,7 @@ async def test_a_refusal_of_the_server_is_told_with_its_reason_and_not_asked_aga
     act, code = REFUSALS[what]
     answer = await world.ask(act)
     assert (answer.code, len(world.provider.requests)) == (code, 1)
-    assert isinstance(answer.problem, WindowRefused) is (code == "model_window_full")
+    assert isinstance(answer.problem, WindowRefused) is (code == "context_too_long")
     if isinstance(act.error, dict) and "error" in act.error:
         assert act.error["error"]["message"] in str(answer.problem)
 

@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
+from orchestrator.chat.answering import Answerer
 from orchestrator.chat.completion import ModelReply
 from orchestrator.config_quotas import Quota
 from orchestrator.errors import BadRequest, ModelUnavailable, NotFound, TooManyRequests
 from orchestrator.events import EventLog, ReplyUsage
 from tests.provider import (
     FakeProvider,
+    delta,
     says,
     status,
+    stream,
 )
 from tests.unit.provider_world import (
     BROKEN,
@@ -81,6 +84,7 @@ async def test_a_key_of_ones_own_is_used_for_ones_own_sessions(world: World) -> 
     for _ in range(2):  # and what it pays for counts for no quota
         assert (await world.ask(says("Yes."))).problem is None
     assert OWN in json.dumps(world.provider.requests[0].headers)
+    assert (await world.use.today("ann"))[0].tokens == 0
     assert KEY not in json.dumps(world.provider.requests[0].headers)
     await world.ask(says("Yes."), owner="bob")
     assert KEY in json.dumps(world.provider.requests[0].headers)
@@ -145,3 +149,28 @@ async def test_a_provider_that_takes_no_own_keys_has_none(kind: str, provider: F
         for name in ("fake", "other"):
             with pytest.raises(NotFound):
                 await world.keys.put("ann", name, OWN)
+
+
+# --- asked aside ---
+
+
+async def test_what_is_asked_aside_has_no_tools_and_is_counted(world: World) -> None:
+    aside = Answerer("m", world.models, "ann", "s1")
+    world.provider.will(says(" A summary. "))
+    assert await aside.answer(TOLD, 1000) == "A summary."
+    (asked,) = world.provider.requests
+    assert ("tools" in asked.body, asked.body["messages"]) == (False, TOLD)
+    assert (await world.use.today("ann"))[0].tokens == 150
+    world.provider.will(stream(endless=delta(content="word ")))
+    assert (await aside.answer(TOLD, 20)).startswith("word word word word")
+
+
+async def test_what_cannot_be_asked_aside_says_why(world: World) -> None:
+    world.provider.will(status(401))
+    for model, code in (("m", "model_key_refused"), ("gone", "unknown_model")):
+        with pytest.raises(ModelUnavailable) as refused:
+            await Answerer(model, world.models, "ann", "s1").answer(TOLD, 1000)
+        assert refused.value.code == code
+    world.provider.will(says(""))
+    with pytest.raises(ModelUnavailable, match="said nothing"):
+        await Answerer("m", world.models, "ann", "s1").answer(TOLD, 1000)
