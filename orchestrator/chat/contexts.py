@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from orchestrator.chat.answering import Answerer
-from orchestrator.chat.asking import Asker
 from orchestrator.chat.context import Context, Learnt, Subject
 from orchestrator.chat.knowledge import Knowledge, Surroundings
 from orchestrator.chat.looking import Looker
@@ -38,7 +37,7 @@ class Contexts:
     async def make(
         self,
         session: LiveSession,
-        asker: Asker,
+        model: str,
         branch: Sequence[MessageRecord],
         cells: Sequence[CellRecord],
         results: Mapping[str, str],
@@ -49,7 +48,7 @@ class Contexts:
 
         Args:
             session: whose workspace it is.
-            asker: who asks the model.
+            model: that is asked.
             branch: the conversation, with the question as its last message.
             cells: the branch's.
             results: what is told of each cell, by its id.
@@ -57,7 +56,7 @@ class Contexts:
             extra: instructions besides Glovebox's own.
 
         """
-        model, about = asker.model, asker.capabilities
+        about = self._models.about(model)
         learnt = self._learnt.setdefault(model, Learnt())
         subject = Subject(
             model,
@@ -70,7 +69,7 @@ class Contexts:
             self._config.tool_result_tokens,
             learnt,
         )
-        summariser = await self._aside(session, self._config.summary_model) or Answerer(asker)
+        summariser = await self._aside(session, self._config.summary_model) or self._answerer(session, model)
         memory = Memory(self._summaries, session.id, summariser)
         surroundings = Surroundings(self._knowledge, session, files, branch[-1].attachments)
         if about.vision or model == self._config.vision_model:
@@ -85,7 +84,10 @@ class Contexts:
         if model is None:
             return None
         try:
-            return Answerer(await self._models.asker(session.owner, session.id, model))
+            return self._answerer(session, await self._models.pick(model, session.owner))
         except GloveboxError as error:
             log.warning("model not asked aside", model=model, reason=error.detail)
             return None
+
+    def _answerer(self, session: LiveSession, model: str) -> Answerer:
+        return Answerer(model, self._models, session.owner, session.id)

@@ -91,7 +91,7 @@ class Turn(RunningTurn):
         for left in reversed(range(REFUSALS_OF_LENGTH + 1)):
             told = await self._context.messages(*parts.told(self._parts, self._results), self.events)
             try:
-                await self._asker.ask(reply, told, self.events, round_number=number, tools=self._context.tools)
+                await self._asker.ask(reply, told, self.events, round_number=number)
             except WindowRefused:
                 if not left:
                     raise

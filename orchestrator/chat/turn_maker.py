@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 
 from orchestrator.chat.approvals import Approvals
-from orchestrator.chat.asking import Asker
 from orchestrator.chat.context import Context
 from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
@@ -68,11 +67,11 @@ class TurnMaker:
         code = own_code(branch[-1].content)
         if code is not None or answer.model is None:
             return OwnTurn(answer.id, code or "", session, self._store)
-        asker = await self._models.asker(record.owner, record.id, answer.model)
+        context = await self._context(record, session, branch, files, answer.model)
         return Turn(
             answer.id,
-            asker,
-            await self._context(record, session, branch, files, asker),
+            await self._models.asker(record.owner, record.id, answer.model, tools=context.tools),
+            context,
             session,
             self._store,
             self._config,
@@ -85,7 +84,7 @@ class TurnMaker:
         session: LiveSession,
         branch: Sequence[MessageRecord],
         files: Sequence[FoundFile],
-        asker: Asker,
+        model: str,
     ) -> Context:
         theirs = await self._settings.of(record.owner)
         extra = instructions(self._config.extra_instructions, theirs.instructions, record.instructions, theirs.language)
@@ -93,7 +92,7 @@ class TurnMaker:
         cells = [cell for cell in await self._store.cells(record.id) if cell.message_id in ids]
         results = await asyncio.to_thread(self._results, cells)
         told, results = conversation_told(branch, cells, results)
-        return await self._contexts.make(session, asker, told, cells, results, files, extra)
+        return await self._contexts.make(session, model, told, cells, results, files, extra)
 
     def _results(self, cells: Sequence[CellRecord]) -> dict[str, str]:
         return {cell.cell_id: cut_middle(tool_result(cell), self._config.tool_result_tokens) for cell in cells}

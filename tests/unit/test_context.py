@@ -152,7 +152,7 @@ async def test_a_provider_that_refuses_everything_is_asked_three_times(tmp_path:
     async with world(tmp_path, provider, window_tokens=16_000) as here:
         await here.say("Hello")
         assert here.problem is not None
-        assert (here.problem["code"], provider.refused) == ("model_window_full", 3)
+        assert (here.problem["code"], provider.refused) == ("context_too_long", 3)
 
 
 async def test_a_model_of_its_own_writes_the_summaries(tmp_path: Path) -> None:

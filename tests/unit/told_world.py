@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.chat.asking import Asker
 from orchestrator.chat.context import Context
 from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
@@ -92,10 +91,12 @@ class World:
     def files(self) -> list[FoundFile]:
         return self.session.folder.list_files()
 
-    async def context(self, asker: Asker, question: MessageRecord, extra: str = "") -> Context:
+    async def context(self, question: MessageRecord, extra: str = "") -> Context:
         session: Any = self.session
         branch = [*self.branch, question]
-        return await self.contexts.make(session, asker, branch, self.session.cells, self.results, self.files(), extra)
+        return await self.contexts.make(
+            session, self.model, branch, self.session.cells, self.results, self.files(), extra
+        )
 
     async def say(self, content: str, *attachments: str, extra: str = "") -> tuple[MessageRecord, list[Event]]:
         """Have a whole turn, and return the answer and the turn's events."""
@@ -103,8 +104,8 @@ class World:
         question = MessageRecord(ids[0], self.record.id, "user", NOW, content, list(attachments))
         answer = MessageRecord(ids[1], self.record.id, "assistant", NOW, model=self.model, status="running")
         await self.conversation.add_messages(question, answer)
-        asker = await self.models.asker(self.record.owner, self.record.id, self.model)
-        context = await self.context(asker, question, extra)
+        context = await self.context(question, extra)
+        asker = await self.models.asker(self.record.owner, self.record.id, self.model, tools=context.tools)
         session: Any = self.session
         turn = Turn(answer.id, asker, context, session, self.conversation, self.chat)
         ended = asyncio.Event()
