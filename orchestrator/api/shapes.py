@@ -25,6 +25,7 @@ _SPENT = ("tokens_in", "tokens_out", "cost", "window_tokens", "window")
 _SHOWN = {
     "text": ("text", "reasoning"),
     "rejected_call": ("name", "reason", "code"),
+    "look": ("path", "question", "answer"),
     "waiting_call": ("call_id", "code"),
     "look": ("path", "question", "answer"),
     "notice": ("code", "text"),

@@ -14,7 +14,7 @@ _ANSWER_S = 120.0  # whoever waits for it can do without
 
 
 class Answerer:
-    """A model that is asked aside."""
+    """A model that is asked aside, in the name of a person and a session."""
 
     def __init__(self, model: str, models: Models, owner: str, session_id: str) -> None:
         self.model = model

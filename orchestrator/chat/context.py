@@ -69,6 +69,7 @@ class Context:
         self._surroundings = surroundings
         self._pictures = pictures
         self._looker = looker
+        self._turns: list[OldTurn] | None = None
         self.window_tokens = 0  # of the last request, as they are counted here
 
     @property
@@ -94,9 +95,10 @@ class Context:
         tables = [HEADING, *(table.told() for table in learned.tables.values())] if learned.tables else []
         asked = question(branch[-1], self._subject.files, tables=tables, shown=shown)
         now: list[Message] = [dict(asked), *map(dict, assistant_messages(parts, results, shown))]
-        turns = old_turns(branch[:-1], self._subject.results, shown)
+        if self._turns is None or self._pictures is not None:  # else it is the same in each round
+            self._turns = old_turns(branch[:-1], self._subject.results, shown)
         system = self._system(learned)
-        told = [system, *await self._within_window(system, turns, now, events)]
+        told = [system, *await self._within_window(system, self._turns, now, events)]
         self.window_tokens = await asyncio.to_thread(count_messages, told) + self._fixed_tokens()
         return told  # type: ignore[return-value]
 

@@ -6,6 +6,7 @@ A part is one of these, each with the `round` (which of the turn's model replies
     {"type": "cell", "call_id", "cell_id", "code", "notes"?}    a call that ran; the cell itself is a row of its own
     {"type": "rejected_call", "call_id", "name", "arguments", "reason", "code"?}
                                                                 one that did not run; with `code` it was a valid one
+    {"type": "look", "call_id", "path", "question", "answer"}   a call for which another model looked at a picture
     {"type": "waiting_call", "call_id", "code", "of"}           one that a person has not decided about; `of` is the
                                                                 model's own id of it
     {"type": "look", "call_id", "path", "question", "answer"}   another model looked at a picture
@@ -58,6 +59,11 @@ def not_run(call_id: str, number: int, code: str, reason: str) -> Part:
     """Return a valid call that did not run."""
     about = {"type": "rejected_call", "round": number, "call_id": call_id, "name": TOOL_NAME}
     return about | {"arguments": "", "reason": reason, "code": code}
+
+
+def look(call_id: str, number: int, looked: Mapping[str, str]) -> Part:
+    """Return a call for which another model looked at a picture: path, question and answer."""
+    return {"type": "look", "round": number, "call_id": call_id, **looked}
 
 
 def rejected(call_id: str, number: int, name: str, arguments: str, reason: str) -> Part:

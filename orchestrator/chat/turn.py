@@ -8,10 +8,11 @@ from orchestrator.chat.approvals import Approvals
 from orchestrator.chat.asking import Asker
 from orchestrator.chat.completion import ModelReply, Rejected, ToolCall, read_call
 from orchestrator.chat.context import Context
+from orchestrator.chat.failures import WindowRefused
 from orchestrator.chat.repetition import Advice, Failures, error_of
 from orchestrator.chat.running import RunningTurn
 from orchestrator.config import Chat
-from orchestrator.errors import GloveboxError, ModelUnavailable
+from orchestrator.errors import GloveboxError
 from orchestrator.events import ApprovalAsked, ApprovalGiven, CallRejected, CellStarted, Notice
 from orchestrator.limits import REFUSALS_OF_LENGTH
 from orchestrator.metrics import MODEL_TIMES
@@ -91,8 +92,8 @@ class Turn(RunningTurn):
             told = await self._context.messages(*parts.told(self._parts, self._results), self.events)
             try:
                 await self._asker.ask(reply, told, self.events, round_number=number)
-            except ModelUnavailable as error:
-                if error.code != "context_too_long" or not left:
+            except WindowRefused:
+                if not left:
                     raise
                 self._context.refused()
             else:
@@ -129,7 +130,7 @@ class Turn(RunningTurn):
     async def _do(self, call_id: str, call: ToolCall, number: int) -> Advice:
         """Run one call's code, or tell the model why it is not run."""
         if (looked := await self._context.look(call)) is not None:
-            self._parts.append({"type": "look", "round": number, "call_id": call_id, **looked})
+            self._parts.append(parts.look(call_id, number, looked))
             return Advice.GO_ON
         match read_call(call):
             case Rejected(reason):

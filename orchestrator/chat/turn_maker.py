@@ -67,7 +67,7 @@ class TurnMaker:
         code = own_code(branch[-1].content)
         if code is not None or answer.model is None:
             return OwnTurn(answer.id, code or "", session, self._store)
-        context = await self._context(record, session, answer.model, branch, files)
+        context = await self._context(record, session, branch, files, answer.model)
         return Turn(
             answer.id,
             await self._models.asker(record.owner, record.id, answer.model, tools=context.tools),
@@ -82,12 +82,12 @@ class TurnMaker:
         self,
         record: SessionRecord,
         session: LiveSession,
-        model: str,
         branch: Sequence[MessageRecord],
         files: Sequence[FoundFile],
+        model: str,
     ) -> Context:
         theirs = await self._settings.of(record.owner)
-        extra = instructions(self._config.extra_instructions, theirs.instructions, record.instructions)
+        extra = instructions(self._config.extra_instructions, theirs.instructions, record.instructions, theirs.language)
         ids = {message.id for message in branch}
         cells = [cell for cell in await self._store.cells(record.id) if cell.message_id in ids]
         results = await asyncio.to_thread(self._results, cells)
@@ -98,10 +98,11 @@ class TurnMaker:
         return {cell.cell_id: cut_middle(tool_result(cell), self._config.tool_result_tokens) for cell in cells}
 
 
-def instructions(admins: str, users: str, sessions: str) -> str:
+def instructions(admins: str, users: str, sessions: str, language: str | None = None) -> str:
     """Return all instructions as one text, from those for everybody to those for one conversation."""
     told = (
         admins,
+        f"Where the user's message does not show its language, answer in {language}." if language else "",
         f"The user's own instructions:\n{users}" if users else "",
         f"The user's instructions for this conversation:\n{sessions}" if sessions else "",
     )

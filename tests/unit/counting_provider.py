@@ -12,6 +12,8 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -19,7 +21,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from orchestrator.chat.models import Models
+from orchestrator.chat.usage import ModelUse
 from orchestrator.config import Config
+from orchestrator.config_quotas import Quota
+from orchestrator.people.keys import OwnKeys
+from orchestrator.store.database import Database
+from orchestrator.store.keys import KeyStore
+from orchestrator.store.usage import UsageStore
 from tests.stack import free_port
 
 JSON = dict[str, Any]
@@ -36,13 +45,18 @@ def text_of(message: JSON) -> str:
     return content or ""
 
 
+@lru_cache(maxsize=10_000)
+def pieces(text: str) -> int:
+    return len(_PIECE.findall(text))
+
+
 def count(request: JSON) -> int:
     """Count a request in a way of its own: not the one that is tested, and not its estimate."""
-    found = 3 + sum(len(_PIECE.findall(json.dumps(tool))) for tool in request.get("tools") or ())
+    found = 3 + sum(pieces(json.dumps(tool)) for tool in request.get("tools") or ())
     for message in request["messages"]:
-        found += 4 + len(_PIECE.findall(text_of(message)))
+        found += 4 + pieces(text_of(message))
         for call in message.get("tool_calls") or ():
-            found += 6 + len(_PIECE.findall(call["function"]["name"] + call["function"]["arguments"]))
+            found += 6 + pieces(call["function"]["name"] + call["function"]["arguments"])
         parts = message["content"] if isinstance(message.get("content"), list) else []
         found += sum(765 for part in parts if part["type"] == "image_url")
     return found
@@ -141,3 +155,11 @@ async def played(provider: Provider) -> AsyncIterator[Provider]:
         server.should_exit = server.force_exit = True
         with suppress(asyncio.CancelledError):
             await task
+
+
+def models_of(config: Config, database: Database, folder: Path, demo: Path | None = None) -> Models:
+    async def quota_of(_: str) -> Quota:
+        return Quota()
+
+    keys = OwnKeys(KeyStore(database), folder / "seal", config.providers)
+    return Models(config, demo or folder / "no.sock", keys, ModelUse(UsageStore(database), quota_of))

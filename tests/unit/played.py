@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +13,16 @@ from typing import Any
 
 from openai.types.chat import ChatCompletionMessageParam
 
+from orchestrator.chat.capabilities import Capabilities
 from orchestrator.chat.completion import ModelReply, ToolCall
-from orchestrator.chat.prompt import assistant_messages
-from orchestrator.chat.tool_result import tool_result
+from orchestrator.chat.context import Context, Subject
+from orchestrator.chat.memory import Memory
 from orchestrator.config import Profile
 from orchestrator.errors import GloveboxError
 from orchestrator.events import CellStarted, Event, EventLog, Notice, SandboxState, TextDelta
 from orchestrator.sessions.cell import finished_event
 from orchestrator.store.conversation import ConversationStore
-from orchestrator.store.records import CellRecord
+from orchestrator.store.records import CellRecord, MessageRecord
 
 JSON = dict[str, Any]
 
@@ -32,6 +33,14 @@ def printed(text: str) -> JSON:
 
 def raised(ename: str, evalue: str) -> JSON:
     return {"output_type": "error", "ename": ename, "evalue": evalue, "traceback": [f"{ename}: {evalue}"]}
+
+
+def plain_context(session_id: str) -> Context:
+    """Return the context of a turn that nothing came before."""
+    limits, question = Profile().limits(), MessageRecord("q", session_id, "user", datetime.now(UTC), content="q")
+    subject = Subject("played", Capabilities(), limits, "", [question], {}, [], 4000)
+    nobody: Any = None  # is asked for a summary
+    return Context(subject, Memory(nobody, session_id, nobody))
 
 
 class PlayedFolder:
@@ -52,6 +61,7 @@ class PlayedSession:
 
     profile = Profile()
     owner = "ann"
+    sandbox = type("Sandbox", (), {"running": False})()
 
     def __init__(self, session_id: str, conversation: ConversationStore) -> None:
         self.id = session_id
@@ -136,23 +146,6 @@ class PlayedAsker:
                 break
             results.insert(0, str(message["content"]))
         return results
-
-
-class PlayedContext:
-    """What a model is told: one question, and the turn so far as it is."""
-
-    tools: Sequence[object] = ()
-
-    async def messages(
-        self, parts: Sequence[JSON], results: Mapping[str, str], _events: EventLog
-    ) -> list[ChatCompletionMessageParam]:
-        return [{"role": "user", "content": "q"}, *assistant_messages(parts, results)]
-
-    async def result(self, cell: CellRecord) -> str:
-        return tool_result(cell)
-
-    async def look(self, _call: ToolCall) -> None:
-        return None
 
 
 def called(code: str, call_id: str = "call") -> ToolCall:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,17 @@ from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.service import Chat
 from orchestrator.chat.turn_maker import instructions
 from orchestrator.config import Chat as ChatConfig
-from orchestrator.config import Config
-from orchestrator.config_models import DEMO_MODEL, Provider
+from orchestrator.config import Config, Provider
+from orchestrator.config_models import DEMO_MODEL
 from orchestrator.errors import BadRequest, Conflict, GloveboxError, ModelUnavailable, NotFound
 from orchestrator.events import ApprovalAsked, EventLog, TurnStarted
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
-from orchestrator.store.records import SessionRecord
+from orchestrator.store.records import MessageRecord, SessionRecord
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.settings import SettingsStore
 from orchestrator.store.summaries import SummaryStore
-from tests.unit.models_on import models_on
+from tests.unit.counting_provider import models_of
 from tests.unit.played import PlayedSession, database_url, of_type, until
 
 NO_KEY = Provider(name="none", api_key_env="GLOVEBOX_TEST_NO_SUCH_KEY", models=("no-key",))
@@ -74,6 +75,10 @@ class World:
         return [message["content"] for message in await self.shown() if message["role"] == "user"]
 
 
+def asked() -> MessageRecord:
+    return MessageRecord("q", "s", "user", datetime.now(UTC), content="And now?")
+
+
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     database = Database(database_url(tmp_path))
@@ -81,11 +86,16 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     conversation, sessions, settings = ConversationStore(database), SessionStore(database), SettingsStore(database)
     record = await sessions.add("ann", "New session", "standard")
     async with demo_model() as socket:
-        models = models_on(database, CONFIG, tmp_path, socket)
-        contexts = Contexts(CONFIG.chat, models, SummaryStore(database))
+        models = models_of(CONFIG, database, tmp_path, socket)
         chat = Chat(
-            CONFIG.chat, models, PlayedSessions(sessions), conversation, settings, contexts, lambda *_: None  # type: ignore[arg-type]
-        )  # fmt: skip
+            CONFIG.chat,
+            models,
+            PlayedSessions(sessions),  # type: ignore[arg-type]
+            conversation,
+            settings,
+            Contexts(CONFIG.chat, models, SummaryStore(database)),
+            lambda *_: None,
+        )
         yield World(chat, sessions, settings, PlayedSession(record.id, conversation))
         await chat.close()
         await models.close()
@@ -233,12 +243,12 @@ async def test_ones_own_code_runs_without_a_model(world: World, content: str) ->
 
 async def test_the_model_reads_ones_own_code_and_its_result_next_time(world: World) -> None:
     await world.say("!secret = 42")
-    await world.say("hello")
-    maker, record = world.chat._maker, await world.record()
-    branch = (await world.chat._store.tree(world.session.id)).shown()[:3]
-    context = await maker._context(record, world.session, branch, [])  # type: ignore[arg-type]
-    _, question, call, result, _ = await context.messages([], {})
-    assert str(question["content"]).startswith("!secret = 42")
+    maker = world.chat._maker
+    record, tree = await world.record(), await world.chat._store.tree(world.session.id)
+    branch = [*tree.shown(), asked()]
+    context = await maker._context(record, world.session, branch, [], DEMO_MODEL)  # type: ignore[arg-type]
+    _, question, call, result, _ = await context.messages([], {}, EventLog())
+    assert question["content"] == "!secret = 42"
     assert "secret = 42" in str(call["tool_calls"])  # type: ignore[typeddict-item]
     assert str(result["content"]).startswith("status: ok\n") and "The user wrote and ran this" in str(result["content"])
 
@@ -302,8 +312,8 @@ async def test_all_instructions_are_told_from_the_admins_to_the_conversations(wo
     await world.settings.change("bob", {"instructions": "Sing."})
     await world.chat.change(await world.record(), {"instructions": "In French."})
     maker, record = world.chat._maker, await world.record()
-    context = await maker._context(record, world.session, [], [])  # type: ignore[arg-type]
-    (system,) = await context.messages([], {})
+    context = await maker._context(record, world.session, [asked()], [], DEMO_MODEL)  # type: ignore[arg-type]
+    system, _ = await context.messages([], {}, EventLog())
     text = str(system["content"])
     places = [text.index(one) for one in ("You are Glovebox", "Speak like an admin.", "Be brief.", "In French.")]
     assert places == sorted(places) and "Sing." not in text

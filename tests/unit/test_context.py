@@ -90,7 +90,6 @@ async def test_where_no_summary_can_be_had_the_first_words_stand_for_it_and_it_i
     here: World, provider: Provider
 ) -> None:
     provider.summary_fails = True
-    here.models._clients.clear()
     told: list[Any] = []
     await here.say("My name is Ada Lovelace.")
     for number in range(8):

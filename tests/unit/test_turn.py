@@ -19,7 +19,7 @@ from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database
 from orchestrator.store.records import MessageRecord
 from orchestrator.store.sessions import SessionStore
-from tests.unit.played import PlayedAsker, PlayedContext, PlayedSession, Said, database_url, notices, of_type, until
+from tests.unit.played import PlayedAsker, PlayedSession, Said, database_url, notices, of_type, plain_context, until
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ class World:
     def turn(self, *says: Said, asks: bool = False, **config: Any) -> tuple[Turn, PlayedAsker]:
         asker = PlayedAsker(*says)
         approvals = Approvals(asks=asks)
-        context = PlayedContext()
+        context = plain_context(self.session.id)
         chat, session, store = Chat(**config), self.session, self.conversation
         return Turn("a", asker, context, session, store, chat, approvals), asker  # type: ignore[arg-type]
 

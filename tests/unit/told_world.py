@@ -25,8 +25,7 @@ from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.summaries import SummaryStore
 from orchestrator.workspace.folder import FoundFile, SessionFolder
-from tests.unit.counting_provider import Provider, played
-from tests.unit.models_on import models_on
+from tests.unit.counting_provider import Provider, models_of, played
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -135,7 +134,7 @@ async def world(
     folder = SessionFolder(tmp_path / "session", os.getuid(), 2**30)
     folder.make()
     config = provider.config(*models, **chat)
-    made = models_on(database, config, tmp_path)
+    made = models_of(config, database, tmp_path)
     summaries = SummaryStore(database)
     contexts = Contexts(config.chat, made, summaries)
     session = PlayedSession(record.id, folder)
