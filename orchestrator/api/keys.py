@@ -71,14 +71,15 @@ async def remove_key(services: Wired, person: Me, provider: Provider) -> Respons
 async def usage(services: Wired, person: Me) -> Any:
     """Tell what one used of models today (UTC), but for what went to keys of one's own, and what one may use."""
     used, quota = await services.models.use.today(person.id)
+    disk_bytes = await services.sessions.disk_quota.used(person.id)
     return JSONResponse(
         {
             "tokens_today": used.tokens,
             "cost_today": used.cost,
             "tokens_per_day": quota.tokens_per_day,
             "cost_per_day": quota.cost_per_day,
-            "disk_bytes": None,
-            "disk_mb": None,
+            "disk_bytes": disk_bytes,
+            "disk_mb": quota.disk_mb,
         }
     )
 

@@ -1,6 +1,7 @@
 """Doors of sessions: make, list, look, change, delete; interrupt and restart."""
 
 import asyncio
+from dataclasses import asdict
 from operator import itemgetter
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from starlette.responses import JSONResponse
 
 from orchestrator.api.problems import NO_MODEL, NO_SANDBOX
-from orchestrator.api.services import Me, Owned, Readable, Wired
+from orchestrator.api.services import Me, Owned, Readable, Services, Wired
 from orchestrator.api.shapes import NO_NUL, NewSession, SessionChange, SessionShape, session_shape
 from orchestrator.chat.service import NEW_SESSION_NAME
 from orchestrator.limits import NAME_CHARS
@@ -46,10 +47,10 @@ async def list_sessions(
 
 
 @router.get("/{session_id}", response_model=SessionShape)
-async def look_at_session(found: Readable) -> Any:
-    """Look at a session."""
-    shape = session_shape(found.record, found.live, await _disk_bytes(found.live), found.shared_by)
-    return JSONResponse(shape)
+async def look_at_session(found: Readable, services: Wired) -> Any:
+    """Look at a session, with what its models used."""
+    disk_bytes, spent = await asyncio.gather(_disk_bytes(found.live), _spent(services, found.record.id))
+    return JSONResponse(session_shape(found.record, found.live, disk_bytes, found.shared_by, spent))
 
 
 @router.patch("/{session_id}", response_model=SessionShape, responses=NO_MODEL)
@@ -89,6 +90,13 @@ async def sleep(owned: Owned) -> Response:
     """Put a session to sleep now: its sandbox makes room for others, files and variables are kept."""
     await owned[1].sleep_now()
     return Response(status_code=204)
+
+
+async def _spent(services: Services, session_id: str) -> dict[str, Any]:
+    """Return what a session's models used in all, and how full the window of the one that was asked last is."""
+    use = await services.models.use.of_session(session_id)
+    window = services.models.about(use.last_model).window if use.last_model else None
+    return asdict(use.used) | {"window_tokens": use.last_tokens_in, "window": window}
 
 
 async def _disk_bytes(live: LiveSession) -> int | None:

@@ -27,7 +27,6 @@ _SHOWN = {
     "rejected_call": ("name", "reason", "code"),
     "look": ("path", "question", "answer"),
     "waiting_call": ("call_id", "code"),
-    "look": ("path", "question", "answer"),
     "notice": ("code", "text"),
 }
 

@@ -31,6 +31,7 @@ from orchestrator.metrics import MODEL_ERRORS
 from orchestrator.store.usage import ReplyRecord, Used
 
 log = structlog.get_logger()
+WAITS = "model_waits"  # the notice that a busy provider is waited for
 _TOLD_WAIT_S = 2.0  # a shorter wait is over before anybody has read of it
 _TOOLS = (TOOL,)
 
@@ -131,7 +132,7 @@ class Asker:
         if not reply.is_empty:
             events.append(ReplyRestarted(round_number))
         if wait_s >= _TOLD_WAIT_S:
-            events.append(Notice("model_waits", f"The provider is busy; asking again in {in_words(wait_s)}."))
+            events.append(Notice(WAITS, f"The provider is busy; asking again in {in_words(wait_s)}."))
         reply.restart()
 
     def _give_up(self, error: Exception, reply: ModelReply, events: EventLog) -> None:

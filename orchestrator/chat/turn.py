@@ -5,7 +5,7 @@ from collections import deque
 
 from orchestrator.chat import parts
 from orchestrator.chat.approvals import Approvals
-from orchestrator.chat.asking import Asker
+from orchestrator.chat.asking import WAITS, Asker
 from orchestrator.chat.completion import ModelReply, Rejected, ToolCall, read_call
 from orchestrator.chat.context import Context
 from orchestrator.chat.failures import WindowRefused
@@ -82,7 +82,7 @@ class Turn(RunningTurn):
             if said["text"] or "reasoning" in said:
                 self._parts.append(said)
             for event in self.events.since(before):
-                if isinstance(event, Notice):
+                if isinstance(event, Notice) and event.code != WAITS:  # who reads it later need not know
                     self._parts.append({"type": "notice", "round": number, "code": event.code, "text": event.text})
         return reply
 

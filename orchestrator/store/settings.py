@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from orchestrator.store.database import Database
 from orchestrator.store.tables import user_settings
 
 _ONE = user_settings.c.user_id == bindparam("key")
 _GET = select(user_settings.c.settings).where(_ONE)
+_GET_TO_CHANGE = _GET.with_for_update()  # SQLite has one writer anyway
 _ADD = user_settings.insert()
 _CHANGE = user_settings.update().where(_ONE).values(settings=bindparam("new_settings"))
 
@@ -40,7 +41,8 @@ class SettingsStore:
         """Set some of a person's settings, and return all of them; two who change others lose nothing."""
 
         def work(connection: Connection) -> UserSettings:
-            changed = UserSettings(**(asdict(_read(connection, user_id)) | dict(changes)))
+            before = _read(connection, user_id, _GET_TO_CHANGE)
+            changed = UserSettings(**(asdict(before) | dict(changes)))
             row = asdict(changed)
             if connection.execute(_CHANGE, {"key": user_id, "new_settings": row}).rowcount == 0:
                 connection.execute(_ADD, {"user_id": user_id, "settings": row})
@@ -49,7 +51,7 @@ class SettingsStore:
         return await self._database.transact(work)
 
 
-def _read(connection: Connection, user_id: str) -> UserSettings:
-    kept = connection.execute(_GET, {"key": user_id}).scalar() or {}
+def _read(connection: Connection, user_id: str, statement: Select[Any] = _GET) -> UserSettings:
+    kept = connection.execute(statement, {"key": user_id}).scalar() or {}
     known = {field.name for field in fields(UserSettings)}
     return UserSettings(**{name: value for name, value in kept.items() if name in known})
