@@ -1,13 +1,14 @@
 // What can be done in the conversation; goes on where conversation.js ends, in the same function.
 const keyOf = (node) => node.closest('[data-key]');
 const idOf = (node) => node.closest('.gb-message')?.dataset.id;
-let busy = false;
+let done = '';
 
-// One at a time: a double click does it once.
+// A double click does it once; something else may follow at once.
 function act(name, data = {}) {
-  if (busy) return;
-  busy = true;
-  setTimeout(() => { busy = false; }, 700);
+  const wanted = JSON.stringify([name, data]);
+  if (wanted === done) return;
+  done = wanted;
+  setTimeout(() => { if (done === wanted) done = ''; }, 700);
   trigger('act', { act: name, ...data });
 }
 

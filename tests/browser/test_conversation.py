@@ -169,8 +169,8 @@ def test_code_waits_for_approval_and_runs_as_it_was_edited(page: Page) -> None:
 
 
 def test_a_cell_is_edited_and_run_again_as_ones_own(page: Page) -> None:
-    ask_and_wait(page, "!print('mine')")
-    page.locator("[data-act=edit-cell]").last.click()
+    ask(page, "!print('mine')")
+    page.locator("[data-act=edit-cell]").last.click(timeout=SLOW)
     page.locator(".gb-editor textarea").fill("print('edited')")
     page.locator(".gb-editor .gb-primary").click()
     expect(page.locator(".gb-bubble")).to_have_count(2, timeout=SLOW)
@@ -178,7 +178,7 @@ def test_a_cell_is_edited_and_run_again_as_ones_own(page: Page) -> None:
 
 
 def test_two_tabs_stay_in_step_and_a_message_that_comes_too_early_is_said_to(page: Page) -> None:
-    ask(page, "slow one")
+    ask(page, "hold on")
     expect(page.locator(".gb-cell").first).to_be_visible(timeout=SLOW)
     other = page.context.new_page()
     other.goto(page.url)

@@ -162,6 +162,9 @@ class Script:
         await self.turn.tell("sandbox_state", state="ready")
         await self.run(failing_cell(number), with_code=True)
         await self.say("There is no column `profit`. I will use the revenue instead.\n")
+        while asked.startswith("hold"):
+            await asyncio.sleep(0.05)
+            await self.rest(1)
         if asked.startswith("slow"):
             for step in range(200):
                 await self.say(f"{step} ")
