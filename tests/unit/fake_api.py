@@ -1,8 +1,9 @@
 """A stand-in for the orchestrator: speaks docs/api.md from memory, with one scripted turn.
 
 For unit tests of the page, and to look at it: `python -m uvicorn --port 18800 tests.unit.fake_api:app`.
-A message that starts with `slow` takes its time, `hold` goes on until it is stopped, `fail` ends in a problem, `rich` shows every kind of output,
-`think` thinks first, `break` begins its reply twice, `flood` prints a lot, and what begins with `!` is one's own code.
+A message that starts with `slow` takes its time, `hold` goes on until it is stopped, `fail` ends in a problem,
+`rich` shows every kind of output, `think` thinks first, `break` begins its reply twice, `flood` prints a lot, and what
+begins with `!` is one's own code.
 """
 
 from __future__ import annotations
