@@ -155,5 +155,5 @@ def _picker(label: str, elem_id: str) -> gr.Dropdown:
     )
     # Gradio forgets the choices when the page's process is started anew, and would then refuse what was chosen.
     # Whoever is asked for it, the API, knows whether it is there.
-    picker.preprocess = lambda payload: payload
+    picker.preprocess = lambda payload: payload  # type: ignore[method-assign]
     return picker
