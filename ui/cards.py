@@ -12,7 +12,7 @@ from ui.ansi import coloured, printed
 from ui.conversation import Cell
 from ui.highlight import highlighted
 from ui.markdown import file_url, markdown_html
-from ui.shown import Chart, Failure, Frame, Paper, Picture, Plain, Plot, Printed, Prose, Remark, Sheet, Shown
+from ui.shown import Failure, Frame, Paper, Picture, Plain, Plot, Printed, Prose, Remark, Sheet, Shown
 from ui.sizes import duration_words
 
 # More than this slows the browser down; the rest is a download.
@@ -181,8 +181,6 @@ def _seen(shown: Shown, session: str, number: int) -> str:
             return snippets.frame(name)
         case Plot(name, height):
             return snippets.chart(name, height)
-        case Chart(name):
-            return snippets.chart(name)
         case Sheet(name, rows):
             return snippets.sheet(name, rows)
         case Paper(name, size):

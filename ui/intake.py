@@ -134,6 +134,9 @@ class Intake:
 
 
 def _text(data: JSON) -> Shown:
+    if any(str(kind).startswith("application/vnd.vega") for kind in data):
+        # Its text says no more than that it is one.
+        return Remark(words.VEGA_UNSHOWN)
     if "text/markdown" in data:
         return Prose(_joined(data["text/markdown"]))
     if "text/latex" in data:

@@ -71,13 +71,6 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """A Vega or Vega-Lite figure on the shelf, to be drawn in a sandboxed frame only."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class Paper:
     """A PDF on the shelf, and its size in bytes."""
 
@@ -92,4 +85,4 @@ class Remark:
     text: str
 
 
-Shown = Printed | Plain | Failure | Picture | Frame | Prose | Plot | Sheet | Chart | Paper | Remark
+Shown = Printed | Plain | Failure | Picture | Frame | Prose | Plot | Sheet | Paper | Remark

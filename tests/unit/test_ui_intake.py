@@ -121,6 +121,8 @@ def test_the_other_kinds(intake: Intake) -> None:
     assert intake.output(display(text__markdown="**b** <img>")) == Prose("**b** <img>")
     assert isinstance(intake.output(display(image__svg="<svg/>", **{"image__svg+xml": "<svg/>"})), Picture)
     assert isinstance(intake.output(display(application__x="?")), Remark)
+    altair = {"application/vnd.vegalite.v6+json": {}, "text/plain": "<VegaLite 6 object>"}
+    assert "Altair" in str(intake.output({"output_type": "display_data", "data": altair}))
     assert isinstance(intake.output({"output_type": "display_data"}), Remark)
     error = {"output_type": "error", "ename": "E", "evalue": "v", "traceback": ["\x1b[31mT\x1b[0m", "E: v"]}
     assert intake.output(error) == Failure("E", "v", '<span class="gb-red">T</span>\nE: v')

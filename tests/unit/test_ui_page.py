@@ -1,4 +1,4 @@
-"""The page as Gradio has it: what must hold when its process was started anew, and what it takes from Gradio's package."""
+"""The page as Gradio has it: what it takes from Gradio's package, and what Gradio must not decide."""
 
 import gradio as gr
 
