@@ -1,24 +1,33 @@
 """The page: a Gradio client of the public API, and nothing more.
 
 Theory of operation. The run of a turn lives in the orchestrator; the page only follows it. Sending a message is one
-short call, after which the page reads the turn's event log from its beginning, exactly as it does after a reload.
-So closing a tab stops nothing, and two tabs show the same. Stopping is a call of its own.
+short call. Apart from that, each page follows its session for as long as it is open, over a door of our own: the
+stored messages, then the turn's event log from its beginning, then whatever happens next. So closing a tab stops
+nothing, a reload shows the same, two tabs stay in step, and stopping is a call of its own.
 
     page.py          what is on the page (components only)
     wiring.py        which event calls which handler
     actions.py       the handlers: a browser's event -> calls of the API -> what the page shows next
-    following.py     watching a turn, and who may speak to which page
+    turns.py         the handlers of what can be done in the conversation
+    first_use.py     the page before the first question, and its examples
     luggage.py       uploads on their way into the workspace
     api_client.py    the API, typed; every error is an `ApiError` that carries the problem document's detail
+
+    live.py          the door by which a page follows a session: lines of JSON, without end
+    following.py     watching a session: as it is stored, as it grows, as others change it (nudges.py)
     events.py        the follow stream: server-sent events -> events, with reconnection
     intake.py        of each output the one representation that is shown (shown.py); heavy ones go to the shelf
-    shelf.py         pictures and HTML outputs, kept once by the hash of their bytes
-    conversation.py  messages + live events -> a view model (pure)
-    render.py        view model -> messages of the Chatbot (pure), by way of snippets.py, markdown.py, ansi.py
-    tables.py        an HTML table -> a Markdown table (pure)
-    panels.py        the two lists at the sides, as escaped HTML (pure); lists.js makes their rows act
+    tables.py, tracebacks.py   what pandas and IPython wrote, read (pure)
+    shelf.py         pictures, tables and HTML outputs, kept once by the hash of their bytes
+    conversation.py  stored messages -> a view model; applying.py lets events change it (pure)
+    render.py        view model -> blocks of HTML with keys, by way of cards.py, snippets.py, markdown.py (with
+                     formulas.py and highlight.py), ansi.py, meter.py (pure)
+    patches.py       what of the blocks changed (pure); conversation.js keeps the page as it is told, and
+                     conversation_acts.js is what can be done there; katex.py finds what draws formulas
     frames.py        the documents of frames: our scripts, and what a cell displayed as data
-    doors.py         the routes for files, the notebook, pictures and frames
+    doors.py         the routes for files, the notebook, pictures, papers and frames
+
+    panels.py        the two lists at the sides, as escaped HTML (pure); lists.js makes their rows act
     guards.py        who may ask at all, and the security headers
     logins.py        the login that a browser brings, and whether it still counts
     login_page.py    the page to log in at (pure)

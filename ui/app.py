@@ -25,15 +25,18 @@ from ui.api_client import Api
 from ui.doors import doors
 from ui.guards import Guards
 from ui.intake import Intake
+from ui.live import live_doors
 from ui.login_doors import LoginDoors
 from ui.logins import Logins
 from ui.luggage import sweep
+from ui.nudges import Nudges
 from ui.page import lay_out
 from ui.shelf import Shelf
 from ui.theme import HEAD, theme
+from ui.turns import Turns
 from ui.wiring import wire
 
-STYLE = Path(__file__).parent / "style.css"
+STYLES = [Path(__file__).parent / name for name in ("style.css", "style_conversation.css")]
 # Cached uploads that nobody sent: looked for every ten minutes, gone after an hour.
 CACHE_SWEEP_S = (600, 3600)
 
@@ -43,6 +46,7 @@ def build(settings: Settings) -> Guards:
     api = Api(settings.api, settings.token)
     logins = Logins(api)
     shelf = Shelf(cache_folder() / "shelf")
+    intake, nudges = Intake(shelf), Nudges()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -53,12 +57,13 @@ def build(settings: Settings) -> Guards:
     parent = FastAPI(title=words.TITLE, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     parent.include_router(LoginDoors(api, logins).router())
     parent.include_router(doors(logins, shelf))
+    parent.include_router(live_doors(logins, intake, nudges))
     mounted = gr.mount_gradio_app(
         parent,
-        blocks(logins, Intake(shelf)),
+        blocks(logins, nudges),
         path="/",
         theme=theme(),
-        css_paths=STYLE,
+        css_paths=STYLES,
         head=HEAD,
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
         footer_links=[],
@@ -74,13 +79,13 @@ def build(settings: Settings) -> Guards:
     return Guards(mounted, settings.hosts, settings.token, logins, reached_by_others=settings.reached_by_others)
 
 
-def blocks(logins: Logins, intake: Intake) -> gr.Blocks:
+def blocks(logins: Logins, nudges: Nudges) -> gr.Blocks:
     """Make the Gradio part."""
     demo: gr.Blocks = gr.Blocks(
         title=words.TITLE, analytics_enabled=False, fill_height=True, fill_width=True, delete_cache=CACHE_SWEEP_S
     )
     with demo:
         page = lay_out()
-        wire(demo, page, Actions(logins, page, intake))
+        wire(demo, page, Actions(logins, page, nudges), Turns(logins, page, nudges))
     demo.queue(api_open=False, max_size=None, default_concurrency_limit=None)
     return demo
