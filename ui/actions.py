@@ -15,7 +15,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui import panels, snippets, words
+from ui import languages, panels, snippets, words
 from ui.api_client import Api, ApiError, Model, Session
 from ui.following import Following, Watchers
 from ui.intake import Intake
@@ -176,35 +176,18 @@ class Actions:
             # Gradio shows it as HTML.
             gr.Warning(escape(error.detail))
 
-    async def upload(self, files: list[str] | None, session: str, profile: str | None, request: gr.Request) -> Changes:
-        """Put files into the workspace."""
-        if not files:
-            return self._unchanged()
-        changes: Changes = {}
-        api = self._api_for(request)
-        luggage = Luggage(api)
-        try:
-            if not session:
-                session = (await api.create_session(_name_for("", files), profile))["id"]
-                changes[self._page.session] = session
-            await luggage.carry(session, files, {})
-            changes |= self._notice("") | await self._sides(api, session)
-        except ApiError as error:
-            changes |= self._notice(error.detail)
-        luggage.drop(files)
-        return changes | {self._page.upload: gr.UploadButton(value=None)}
-
-    async def discard_file(self, session: str, event: gr.EventData, request: gr.Request) -> Changes:
-        """Delete a file of the workspace."""
+    async def begin(self, profile: str | None, event: gr.EventData, request: gr.Request) -> Changes:
+        """Make a session for files that are dropped before there is one; the panel sends them when it is shown."""
         api = self._api_for(request)
         try:
-            await api.delete_file(session, _text(event, "id"))
-            return await self._sides(api, session)
+            made = await api.create_session(_name_for("", [_text(event, "name")]), profile)
+            return await self._opened(api, made["id"])
         except ApiError as error:
             return self._notice(error.detail)
 
-    def choose_model(self, model: str | None) -> Changes:
+    def choose_model(self, model: str | None, request: gr.Request) -> Changes:
         """Say what kind of model it is when it is none."""
+        languages.speak(languages.wanted(request.headers))
         return {self._page.banner: _banner(model)}
 
     def leave(self, request: gr.Request) -> None:
@@ -212,7 +195,11 @@ class Actions:
         self._watchers.leave(_page_of(request))
 
     def _api_for(self, request: gr.Request) -> Api:
-        """Return the API as whoever this browser is logged in as; there is no other way to it from here."""
+        """Return the API as whoever this browser is logged in as, whose language is spoken from here on.
+
+        There is no other way to it from here.
+        """
+        languages.speak(languages.wanted(request.headers))
         return self._logins.api_for(request.headers)
 
     async def _pickers(self, api: Api, *, first_use: bool) -> Changes:
@@ -243,12 +230,10 @@ class Actions:
         """Everything around the conversation, as it is now."""
         page = self._page
         try:
-            files = await api.files(session) if session else None
             listed = await self._listed(api, session)
         except ApiError as error:
             return self._notice(error.detail)
         return listed | {
-            page.files: panels.files_list(files, session),
             page.export: panels.export_link(session),
         }
 

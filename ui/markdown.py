@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote
 
+from ui.places import at
+
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&:])")
 _SANDBOX_LINK = re.compile(r"\]\(\s*(?:<sandbox:(?P<pointed>[^>\n]*)>|sandbox:(?P<plain>[^)\n]*?))\s*\)")
 _FENCE = re.compile(r" {0,3}(?P<fence>`{3,}|~{3,})")
@@ -30,7 +32,7 @@ def file_url(session: str, path: str) -> str | None:
     segments = [segment for segment in path.split("/") if segment not in ("", ".")]
     if not segments or ".." in segments:
         return None
-    return f"/files/{quote(session, safe='')}/" + "/".join(quote(segment, safe="") for segment in segments)
+    return at(f"/files/{quote(session, safe='')}/" + "/".join(quote(segment, safe="") for segment in segments))
 
 
 def link(label: str, url: str) -> str:

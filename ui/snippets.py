@@ -8,6 +8,7 @@ from typing import Any
 
 from ui import words
 from ui.markdown import file_url
+from ui.places import at
 from ui.sizes import size_words
 
 MAX_CHIPS = 40
@@ -34,7 +35,7 @@ def activity(text: str) -> str:
 
 def picture(name: str, alt: str, size: tuple[int, int] | None = None) -> str:
     """Return a picture from the shelf; a click shows it in its own size."""
-    url = f"/pictures/{escape(name)}"
+    url = at(f"/pictures/{escape(name)}")
     # With its size the page leaves room before the picture is loaded, and stays scrolled to the end.
     scale = min(1.0, MAX_PICTURE_HEIGHT / size[1]) if size else 1.0
     room = f' width="{round(size[0] * scale)}" height="{round(size[1] * scale)}"' if size else ""
@@ -45,7 +46,7 @@ def picture(name: str, alt: str, size: tuple[int, int] | None = None) -> str:
 def frame(name: str) -> str:
     """Return an HTML output in a frame that has no origin, no network and no scripts but ours."""
     return (
-        f'<iframe class="gb-frame" sandbox="allow-scripts" src="/frames/{escape(name)}" '
+        f'<iframe class="gb-frame" sandbox="allow-scripts" src="{at("/frames/")}{escape(name)}" '
         f'title="{escape(words.HTML_FRAME)}" loading="lazy"></iframe>'
     )
 
@@ -54,7 +55,7 @@ def chart(name: str, height: int | None = None) -> str:
     """Return an interactive chart in such a frame; with its height (in pixels) the page leaves room for it."""
     room = min(max(height or CHART_HEIGHT, MIN_CHART_HEIGHT), MAX_CHART_HEIGHT)
     return (
-        f'<iframe class="gb-frame gb-chart" sandbox="allow-scripts" src="/frames/{escape(name)}" '
+        f'<iframe class="gb-frame gb-chart" sandbox="allow-scripts" src="{at("/frames/")}{escape(name)}" '
         f'style="height:{room}px" title="{escape(words.CHART_FRAME)}" loading="lazy"></iframe>'
     )
 

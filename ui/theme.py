@@ -19,13 +19,6 @@ window.addEventListener('message', (event) => {
     if (frame.contentWindow === event.source) frame.style.height = Math.min(Math.max(height, 60), 720) + 'px';
   }
 });
-// Whoever is logged out meanwhile is led to the login page by the next thing that they do.
-const plainFetch = window.fetch;
-window.fetch = async (...asked) => {
-  const answer = await plainFetch(...asked);
-  if (answer.status === 401 && new URL(answer.url).origin === location.origin) location.assign('/login?why=ended');
-  return answer;
-};
 </script>
 """
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import gradio as gr
 
-from ui import words
 from ui.actions import Actions
 from ui.page import Page
+from ui.panel_parts import CHANGED, SESSION_SHOWN
 
 # Explicit everywhere: Gradio's default lets one user at a time use a handler.
 _QUICK: dict[str, Any] = {
@@ -19,18 +18,15 @@ _QUICK: dict[str, Any] = {
 }
 _WATCHING: dict[str, Any] = {**_QUICK, "trigger_mode": "multiple"}
 
-# Gradio calls both of its toggles the same, so they are named here.
-_FROM_BROWSER = f"""() => {{
-  const name = (panel, label) => document.querySelector(panel + ' .toggle-button')?.setAttribute('aria-label', label);
-  name('#sessions-panel', {json.dumps(words.TOGGLE_SESSIONS)});
-  name('#files-panel', {json.dumps(words.TOGGLE_FILES)});
+_FROM_BROWSER = """() => {
   return [new URLSearchParams(location.search).get('session') || '', window.innerWidth];
-}}"""
-_TO_ADDRESS = """(session) => {
+}"""
+_TO_ADDRESS = f"""(session) => {{
   const address = new URL(location.href);
   if (session) address.searchParams.set('session', session); else address.searchParams.delete('session');
   history.replaceState(null, '', address);
-}"""
+  {SESSION_SHOWN}
+}}"""
 # On a phone an open side covers the page: whoever chose something there wants to see it.
 _TO_MIDDLE = """() => {
   if (window.innerWidth <= 768) document.querySelector('#sessions-panel.open .toggle-button')?.click();
@@ -50,7 +46,7 @@ _ATTACHED_NAMES = """(value) => {
 
 def wire(demo: gr.Blocks, page: Page, actions: Actions) -> None:
     """Connect everything; call within `gr.Blocks`."""
-    sides = [page.sessions, page.title, page.profile, page.files, page.export]
+    sides = [page.sessions, page.title, page.profile, page.export]
     opened = [page.session, page.conversation, page.stop, page.notice, *sides]
     loaded = [page.person, page.sessions_panel, page.files_panel, page.model, page.banner, *opened]
     asked = [page.session, page.prompt, page.attached, page.carried, page.notice, *sides]
@@ -80,7 +76,5 @@ def wire(demo: gr.Blocks, page: Page, actions: Actions) -> None:
 
     page.pulse.change(actions.refresh, page.session, [page.notice, *sides], **{**_QUICK, "trigger_mode": "always_last"})
     page.model.change(actions.choose_model, page.model, page.banner, **_QUICK)
-    brought = [page.upload, page.session, page.profile]
-    uploaded = page.upload.upload(actions.upload, brought, [page.session, page.notice, page.upload, *sides], **_QUICK)
-    uploaded.then(None, page.session, js=_TO_ADDRESS, **_QUICK)
-    page.files.discard(actions.discard_file, page.session, [page.notice, *sides], **_QUICK)
+    then_watch(page.files.begin(actions.begin, page.profile, opened, **_QUICK))
+    page.pulse.change(None, None, js=CHANGED, **_QUICK)

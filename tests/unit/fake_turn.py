@@ -59,6 +59,7 @@ class Session:
     about: JSON
     files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     messages: list[JSON] = field(default_factory=list)
+    replaced: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     turn: Turn | None = None
 
 
