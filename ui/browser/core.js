@@ -19,7 +19,7 @@ export function node(kind, properties = {}, ...children) {
     else if (name === 'value' || name === 'checked' || name === 'selected' || name === 'disabled') made[name] = value;
     else made.setAttribute(name, value === true ? '' : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return made;
 }
 
