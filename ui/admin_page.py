@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from ui import languages, panel_words, words
 from ui.api_client import ApiError
@@ -25,17 +26,29 @@ _BROWSER = Path(__file__).parent / "browser"
 _KINDS = {".js": "text/javascript", ".css": "text/css"}
 
 
+class _Script:
+    """A file for browsers: asked for again each time, and sent again when it is another."""
+
+    def __init__(self, path: Path) -> None:
+        self.content = path.read_bytes()
+        self.kind = _KINDS[path.suffix]
+        self.tag = f'"{sha256(self.content).hexdigest()[:16]}"'
+
+
 def admin_doors(logins: Logins) -> APIRouter:
     """Make the routes: the page for admins, and the scripts of all panels."""
     router = APIRouter()
-    there = {path.name: path for path in _BROWSER.iterdir() if path.suffix in _KINDS}
+    there = {path.name: _Script(path) for path in _BROWSER.iterdir() if path.suffix in _KINDS}
 
     @router.get("/browser/{name}", response_model=None)
-    async def script(name: str) -> Response:
-        path = there.get(name)
-        if path is None:
+    async def script(name: str, request: Request) -> Response:
+        found = there.get(name)
+        if found is None:
             return problem_response(ApiError(words.NOT_FOUND, "not_found", 404))
-        return FileResponse(path, headers={"Cache-Control": "no-cache"}, media_type=_KINDS[path.suffix])
+        headers = {"Cache-Control": "no-cache", "ETag": found.tag}
+        if request.headers.get("if-none-match") == found.tag:
+            return Response(status_code=304, headers=headers)
+        return Response(found.content, headers=headers, media_type=found.kind)
 
     @router.get(ADMIN_PATH, response_model=None)
     async def admin(request: Request) -> Response:

@@ -58,7 +58,9 @@ def document(kind: str, output: str) -> bytes:
 def _beginning(kind: str, language: str) -> tuple[bytes, _Compressor]:
     library = scripts(kind)[:-2]
     said = f'data-scripts="{escape(words.SCRIPTS_LEFT_OUT)}" data-broken="{escape(words.CHART_BROKEN)}"'
-    text = f'<!doctype html><html lang="{language}" {said}><meta charset="utf-8"><title>{escape(words.HTML_FRAME)}</title>'
+    text = (
+        f'<!doctype html><html lang="{language}" {said}><meta charset="utf-8"><title>{escape(words.HTML_FRAME)}</title>'
+    )
     text += f"<style>{_STYLE}{_PADDING[kind]}</style><body>{''.join(map(_element, library))}"
     compressor = zlib.compressobj(wbits=_GZIP)
     return compressor.compress(text.encode()), compressor

@@ -65,7 +65,8 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
 
     @app.get("/v1/sessions")
     async def listed(search: str = "") -> list[JSON]:
-        found = [each for each in sessions.values() if search.lower() in (each.about["name"] + str(each.messages)).lower()]
+        text = search.lower()
+        found = [each for each in sessions.values() if text in f"{each.about['name']} {each.messages}".lower()]
         return sorted((each.about for each in found), key=lambda each: each["last_active_at"], reverse=True)
 
     @app.post("/v1/sessions", status_code=201)
@@ -73,7 +74,8 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
         sid = f"s{len(sessions) + 1}x{os.urandom(4).hex()}"
         about = {"id": sid, "name": wanted.get("name") or "Session", "profile": wanted.get("profile") or "standard",
                  "state": "asleep", "created_at": now(), "last_active_at": now(), "limits": LIMITS,
-                 "usage": {"disk_bytes": 0}, "shared_by": None, "model": None, "approval": "auto", "instructions": ""}  # fmt: skip
+                 "usage": {"disk_bytes": 0}, "shared_by": None,
+                 "model": None, "approval": "auto", "instructions": ""}  # fmt: skip
         sessions[sid] = Session(about)
         return about
 

@@ -29,8 +29,14 @@ def problem(status: int, code: str, detail: str) -> Response:
     return JSONResponse(document, status, media_type="application/problem+json")
 
 
-def _add_me(app: FastAPI) -> None:
-    settings: JSON = {"instructions": "", "language": None, "theme": "system", "fold_code": False, "default_model": None}
+def _add_me(app: FastAPI) -> None:  # noqa: C901  (one short handler for each call)
+    settings: JSON = {
+        "instructions": "",
+        "language": None,
+        "theme": "system",
+        "fold_code": False,
+        "default_model": None,
+    }
     keys: dict[str, JSON] = {}
     tokens: list[JSON] = []
     app.state.settings = settings
