@@ -22,6 +22,7 @@ SCRIPTS = {
     "save": "Save",
     "saved": "Saved.",
     "close": "Close",
+    "more": "More",
     "cancel": "Cancel",
     "keep": "Keep",
     "delete": "Delete",

@@ -7,3 +7,4 @@ import './files.js';
 import './sessions.js';
 import './bar.js';
 import './menu.js';
+import './repairs.js';
