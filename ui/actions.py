@@ -47,9 +47,7 @@ class Actions:
         except ApiError as error:
             changes |= await self._nothing_open(api) | self._notice(error.detail)
         try:
-            pickers = await self._pickers(api, first_use=not changes[page.session])
-            # What an open session has goes before the default.
-            return pickers | changes
+            return changes | await self._pickers(api, not changes[page.session], changes.get(page.model))
         except ApiError as error:
             return changes | self._notice(error.detail)
 
@@ -176,10 +174,10 @@ class Actions:
         """Return the API as whoever this browser is logged in as; there is no other way to it from here."""
         return self._logins.api_for(request.headers)
 
-    async def _pickers(self, api: Api, *, first_use: bool) -> Changes:
+    async def _pickers(self, api: Api, first_use: bool, model: str | None) -> Changes:  # noqa: FBT001
         models, profiles, me = await api.models(), await api.profiles(), await api.me()
         usable = [model["id"] for model in models if model["available"]]
-        chosen = _default_model(models)
+        chosen = model if model in usable else _default_model(models)
         choices = [(words.PROFILE_CHOICE.format(name=each["name"]), each["name"]) for each in profiles]
         profile = next((each["name"] for each in profiles if each["default"]), None)
         return {

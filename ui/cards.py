@@ -100,7 +100,7 @@ def _code(cell: Cell) -> str:
 def _tools(cell: Cell) -> str:
     if cell.status in GOING_ON:
         return ""
-    tools = snippets.button("copy", words.COPY_CODE, "⧉") + snippets.button("edit-cell", words.EDIT_AND_RUN, "✎")
+    tools = snippets.button("copy", words.COPY_CODE, "copy") + snippets.button("edit-cell", words.EDIT_AND_RUN, "edit")
     return f'<div class="gb-tools">{tools}</div>'
 
 

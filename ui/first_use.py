@@ -9,7 +9,7 @@ from pathlib import Path
 from ui import words
 
 TABLE = Path(__file__).parent / "examples" / "bike_rentals.csv"
-_SIGNS = ("📈", "🔎", "📗")
+_ICONS = ("chart", "table", "sheet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def welcome() -> str:
     """Return what stands where the conversation will be."""
     cards = "".join(
         f'<button type="button" class="gb-example" data-act="example" data-number="{number}">'
-        f'<span aria-hidden="true">{_SIGNS[number % len(_SIGNS)]}</span><b>{escape(each.title)}</b>'
+        f'<i data-icon="{_ICONS[number % len(_ICONS)]}" aria-hidden="true"></i><b>{escape(each.title)}</b>'
         f"<small>{escape(each.question)}</small></button>"
         for number, each in enumerate(examples())
     )

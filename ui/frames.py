@@ -37,7 +37,7 @@ _TABLE_STYLE = (
     ".tools[hidden]{display:none}.tools span{color:var(--dim);font-size:12px}"
     "input{width:200px;max-width:60%;padding:3px 9px;border:1px solid var(--line);border-radius:99px;"
     "background:var(--soft);color:inherit;font:inherit}"
-    ".scroller{max-height:380px;overflow:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
+    ".scroller{max-height:380px;overflow:auto}table{min-width:100%;border-collapse:collapse;font-variant-numeric:tabular-nums}"
     "th,td{padding:4px 12px;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap;max-width:420px;"
     "overflow:hidden;text-overflow:ellipsis}tbody tr:last-child>*{border-bottom:0}"
     "thead th{position:sticky;top:0;background:var(--soft);padding:0}tbody th{font-weight:500;color:var(--dim)}"

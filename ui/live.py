@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -72,31 +72,32 @@ def live_doors(logins: Logins, intake: Intake, nudges: Nudges) -> APIRouter:
 async def _lines(following: Following) -> AsyncIterator[bytes]:
     sent = Sent()
     yield _written({"words": _words()})
+    # A task of its own: this generator may be ended in the middle of any wait. One view waits at most.
+    views: asyncio.Queue[View | ApiError] = asyncio.Queue(1)
+    watching = asyncio.create_task(_watch(following, views))
     try:
-        async with aclosing(_with_beats(following)) as views:
-            async for view in views:
-                line = {"beat": 1} if view is None else sent.line(view.messages, _state(view))
-                if line:
-                    yield _written(line)
+        while True:
+            try:
+                view = await asyncio.wait_for(views.get(), BEAT_S)
+            except TimeoutError:
+                yield _written({"beat": 1})
+                continue
+            if isinstance(view, ApiError):
+                yield _written({"gone": view.detail})
+                return
+            if line := sent.line(view.messages, _state(view)):
+                yield _written(line)
+    finally:
+        watching.cancel()
+
+
+async def _watch(following: Following, views: asyncio.Queue[View | ApiError]) -> None:
+    try:
+        async with aclosing(following.watch()) as coming:
+            async for view in coming:
+                await views.put(view)
     except ApiError as error:
-        yield _written({"gone": error.detail})
-
-
-async def _with_beats(following: Following) -> AsyncGenerator[View | None, None]:
-    """Yield the views, and None in a long silence."""
-    async with aclosing(following.watch()) as views:
-        coming = asyncio.ensure_future(anext(views))
-        try:
-            while True:
-                done, _ = await asyncio.wait({coming}, timeout=BEAT_S)
-                if not done:
-                    yield None
-                    continue
-                yield coming.result()
-                coming = asyncio.ensure_future(anext(views))
-        finally:
-            coming.cancel()
-            await asyncio.wait({coming})
+        await views.put(error)
 
 
 def _state(view: View) -> Line:

@@ -54,9 +54,9 @@ class Renderer:
         bubble = f'<div class="gb-bubble" {raw}>{_asked(question.content)}</div>'
         tools = (
             _branches(question.id, question.siblings)
-            + snippets.button("copy", words.COPY, "⧉")
-            + snippets.button("edit-question", words.EDIT_QUESTION, "✎")
-            + snippets.button("ask-delete", words.DELETE_TURN, "✕")
+            + snippets.button("copy", words.COPY, "copy")
+            + snippets.button("edit-question", words.EDIT_QUESTION, "edit")
+            + snippets.button("ask-delete", words.DELETE_TURN, "delete")
         )
         return Rendered(name, "user", {f"{name}:q": f'{bubble}{chips}<div class="gb-tools">{tools}</div>'})
 
@@ -128,13 +128,12 @@ def _branches(identity: str, siblings: list[str]) -> str:
         return ""
     at = siblings.index(identity)
     pieces: list[str] = []
-    for label, sign, to in ((words.EARLIER_BRANCH, "‹", at - 1), (words.LATER_BRANCH, "›", at + 1)):
+    for label, icon, to in ((words.EARLIER_BRANCH, "left", at - 1), (words.LATER_BRANCH, "right", at + 1)):
         if 0 <= to < len(siblings):
-            pieces.append(snippets.button("show", label, sign, to=siblings[to]))
+            pieces.append(snippets.button("show", label, icon, to=siblings[to]))
         else:
-            pieces.append(
-                f'<button type="button" class="gb-tool" disabled aria-label="{escape(label)}">{sign}</button>'
-            )
+            named = f'data-icon="{icon}" aria-label="{escape(label)}"'
+            pieces.append(f'<button type="button" class="gb-tool" disabled {named}></button>')
     return f'<span class="gb-branches">{pieces[0]}{at + 1}/{len(siblings)}{pieces[1]}</span>'
 
 
@@ -157,9 +156,9 @@ def _closing(answer: Answer) -> str:
         case _:
             pass
     model = f'<small class="gb-model">{escape(answer.model)}</small>' if answer.model else ""
-    tools = _branches(answer.id, answer.siblings) + snippets.button("copy-answer", words.COPY_ANSWER, "⧉")
+    tools = _branches(answer.id, answer.siblings) + snippets.button("copy-answer", words.COPY_ANSWER, "copy")
     if answer.model:
-        tools += snippets.button("regenerate", words.REGENERATE, "↻")
+        tools += snippets.button("regenerate", words.REGENERATE, "again")
     return f'{ended}<div class="gb-tools">{tools}{model}</div>'
 
 

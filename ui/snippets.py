@@ -33,13 +33,13 @@ def activity(text: str) -> str:
     return f'<p class="gb-activity"><span class="gb-pulse" aria-hidden="true"></span>{escape(text)}</p>'
 
 
-def button(act: str, label: str, sign: str = "", **data: str) -> str:
-    """Return a button that conversation.js knows by its act: a sign with a name, or just the name."""
+def button(act: str, label: str, icon: str = "", **data: str) -> str:
+    """Return a button that conversation.js knows by its act: an icon with a name, or just the name."""
     more = "".join(f' data-{name}="{escape(value)}"' for name, value in data.items())
-    if not sign:
+    if not icon:
         return f'<button type="button" class="gb-button" data-act="{act}"{more}>{escape(label)}</button>'
     named = f'aria-label="{escape(label)}" title="{escape(label)}"'
-    return f'<button type="button" class="gb-tool" data-act="{act}"{more} {named}>{sign}</button>'
+    return f'<button type="button" class="gb-tool" data-act="{act}" data-icon="{icon}"{more} {named}></button>'
 
 
 def picture(name: str, alt: str, size: tuple[int, int] | None = None) -> str:
@@ -104,11 +104,11 @@ def _look(path: str, url: str, session: str) -> str:
     kind = PurePosixPath(path).suffix.lower()
     label = f"{words.LOOK}: {path}"
     if kind in _PICTURES:
-        return button("look", label, "◱", kind="picture", href=url)
+        return button("look", label, "look", kind="picture", href=url)
     if kind in _SOUNDS:
-        return button("look", label, "▸", kind="sound", href=url)
+        return button("look", label, "look", kind="sound", href=url)
     if kind == ".pdf":
-        return button("look", label, "◱", kind="paper", href=url.replace("files/", "papers/", 1))
+        return button("look", label, "look", kind="paper", href=url.replace("files/", "papers/", 1))
     return ""
 
 
