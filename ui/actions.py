@@ -109,7 +109,7 @@ class Actions:
             await api.ask(session, text or words.FILES_ONLY, names, model)
             self._nudges.nudge(session)
         except ApiError as error:
-            return changes | self._notice(error.detail)
+            return changes | {self._page.notice: refusal(error)}
         luggage.drop(files)
         changes |= {self._page.prompt: {"text": "", "files": []}, self._page.attached: "", self._page.carried: {}}
         return changes | self._notice("") | await self._sides(api, session)
@@ -228,6 +228,13 @@ class Actions:
 
     def _notice(self, text: str) -> Changes:
         return {self._page.notice: snippets.notice(text, "error") if text else ""}
+
+
+def refusal(error: ApiError) -> str:
+    """Return what is said of a call that failed; what only has to wait is said until the turn is over."""
+    if error.code == "turn_running":
+        return snippets.notice(words.STILL_ANSWERING, "busy")
+    return snippets.notice(error.detail, "error")
 
 
 async def begin_session(api: Api, name: str, profile: str | None, approval: str) -> str:

@@ -17,6 +17,8 @@ from ui.sizes import duration_words
 
 # More than this slows the browser down; the rest is a download.
 MAX_PRINTED = 64 * 1024
+# Of a cell that runs the end is what one watches.
+MAX_LIVE = 12 * 1024
 MAX_CODE = 64 * 1024
 # Colouring anew at each piece that is written must not be what takes the time.
 MAX_WRITING_COLOURED = 4 * 1024
@@ -79,6 +81,14 @@ def clipped(text: str, limit: int) -> str:
     return f"{text[:head].rstrip()}\n\n{gap}\n\n{text[-tail:].lstrip()}"
 
 
+def _end(text: str, limit: int) -> str:
+    """Return the last lines of a text; how much is left out changes in steps, so that not all moves at each line."""
+    if len(text) <= limit:
+        return text
+    start = text.find("\n", (len(text) - limit) // 2048 * 2048) + 1
+    return f"…\n{text[start or len(text) - limit :]}"
+
+
 def printed_text(cell: Cell) -> str:
     """Return all that a cell printed, as a terminal would show it, to be saved as a file."""
     return "\n".join(printed(shown.text) for shown in cell.outputs if isinstance(shown, Printed))
@@ -114,7 +124,8 @@ def _approval(cell: Cell) -> str:
 
 def _texts(cell: Cell, session: str) -> Iterator[str]:
     """Yield the texts of a cell in order; what is printed to one stream without a pause is one text."""
-    room = MAX_PRINTED
+    running = cell.status == "running"
+    room = MAX_LIVE if running else MAX_PRINTED
     cut = False
     for shown in cell.outputs:
         if isinstance(shown, Failure):
@@ -125,11 +136,11 @@ def _texts(cell: Cell, session: str) -> Iterator[str]:
         if room <= 0:
             cut = True
             continue
-        text = clipped(shown.text, room)
+        text = _end(shown.text, room) if running else clipped(shown.text, room)
         cut = cut or len(shown.text) > room
         room -= len(text)
         yield _text(shown, text, session)
-    if cut:
+    if cut and not running:
         url = f"printed/{quote(session, safe='')}/{quote(cell.cell_id, safe='')}"
         yield (
             f'<p class="gb-whole"><a class="gb-chip" href="{escape(url)}" download>{escape(words.WHOLE_OUTPUT)}</a></p>'

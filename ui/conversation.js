@@ -23,6 +23,7 @@ function watch(session) {
   log.replaceChildren();
   blocks = {};
   order = [];
+  dirty.clear();
   attempts = 0;
   atEnd = true;
   follow();
@@ -84,25 +85,45 @@ function show(told) {
   if (told.words) words = told.words;
   if (told.welcome) welcomePage.innerHTML = told.welcome;
   if (told.gone) trigger('gone', { detail: told.gone });
-  const changed = Object.entries(told.set ?? {});
-  for (const [key, change] of changed) {
+  for (const [key, change] of Object.entries(told.set ?? {})) {
     if (typeof change === 'string') blocks[key] = change;
     else blocks[key] = blocks[key].slice(0, change[0]) + change[2] + blocks[key].slice(change[1]);
+    dirty.add(key);
   }
-  if (told.order) arrange(told.order);
-  for (const [key] of changed) {
+  if (told.order) order = told.order;
+  unsettled = { ...unsettled, ...told.state };
+  arranged = arranged && !told.order;
+  // Painting takes a fraction of the time, however fast news come: what comes meanwhile is painted together.
+  painting ||= setTimeout(paint, Math.min(1000, 3 * cost));
+}
+
+const dirty = new Set();
+let unsettled = {};
+let arranged = true;
+let painting = 0;
+let cost = 0;
+function paint() {
+  const began = performance.now();
+  painting = 0;
+  if (!arranged) arrange();
+  for (const key of dirty) {
     const block = log.querySelector(`[data-key="${CSS.escape(key)}"]`);
     if (block) fill(block, blocks[key]);
   }
-  if (told.state) settle(told.state);
-  if (told.order) middle?.classList.toggle('gb-empty', !watched || (!order.length && !state.running));
-  if (changed.length || told.order) stayAtEnd();
+  dirty.clear();
+  settle(unsettled);
+  unsettled = {};
+  if (!arranged) middle?.classList.toggle('gb-empty', !watched || (!order.length && !state.running));
+  arranged = true;
+  stayAtEnd();
+  // With the layout that follows, which is most of it.
+  void log.offsetHeight;
+  cost = performance.now() - began;
 }
 
-function arrange(wanted) {
-  order = wanted;
+function arrange() {
   const known = new Map([...log.children].map((message) => [message.dataset.id, message]));
-  const messages = wanted.map(([id, role, keys]) => {
+  const messages = order.map(([id, role, keys]) => {
     const message = known.get(id) ?? document.createElement('article');
     known.delete(id);
     message.dataset.id = id;
@@ -242,6 +263,7 @@ addEventListener('message', (event) => {
 });
 
 function settle(news) {
+  if (!Object.keys(news).length) return;
   const ran = state.running;
   Object.assign(state, news);
   middle?.classList.toggle('gb-running', Boolean(state.running));

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from ui import snippets, words
-from ui.actions import begin_session
+from ui.actions import begin_session, refusal
 from ui.api_client import Api, ApiError
 from ui.first_use import examples
 from ui.logins import Logins
@@ -46,7 +46,7 @@ class Turns:
             elif session:
                 await _act(api, session, model, asked)
         except ApiError as error:
-            return changes | {self._page.notice: snippets.notice(error.detail, "error")}
+            return changes | {self._page.notice: refusal(error)}
         self._nudges.nudge(session)
         return changes | {self._page.notice: ""}
 

@@ -160,6 +160,8 @@ CLOSE = "Close"
 RECONNECTING = "The connection is lost. It comes back by itself; nothing is lost meanwhile."
 ANSWER_READY = "The answer is finished."
 
+STILL_ANSWERING = "An answer is being written. What you wrote stays here: send it when that is finished, or stop it."
+
 # Errors of the page itself
 UNREACHABLE = "The Glovebox service does not answer. Nothing is lost; try again in a moment."
 UNREADABLE = "The Glovebox service answered with something unreadable (status {status})."
