@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -149,7 +150,17 @@ def _approval() -> gr.Dropdown:
     )
 
 
+class Picker(gr.Dropdown):
+    """A dropdown whose choices the API knows: Gradio forgets them when the page's process is started anew."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        """Take what was chosen as it is; whoever is asked for it knows whether it is there."""
+        return payload
+
+
 def _picker(label: str, elem_id: str) -> gr.Dropdown:
-    return gr.Dropdown(
+    return Picker(
         [], label=label, elem_id=elem_id, container=False, show_label=False, scale=0, min_width=200, visible=False
     )

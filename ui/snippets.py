@@ -23,7 +23,7 @@ _SOUNDS = frozenset({".wav", ".mp3", ".ogg", ".oga", ".flac", ".m4a", ".opus"})
 
 
 def notice(text: str, tone: str = "info", more: str = "") -> str:
-    """Return a line that the service, not the model, has to say; `tone` is info, warning, busy or error; `more` is HTML."""
+    """Return a line that the service has to say; `tone` is info, warning, busy or error; `more` is HTML."""
     role = "alert" if tone in {"error", "busy"} else "note"
     return f'<p class="gb-notice gb-{tone}" role="{role}">{escape(text)}{more}</p>'
 
