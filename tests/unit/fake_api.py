@@ -116,7 +116,7 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
         content = sessions[sid].files[path][0]
         asked = request.headers.get("range", "").removeprefix("bytes=")
         if asked:
-            first, last = (int(number) for number in asked.split("-"))
+            first, last = (int(number or len(content) - 1) for number in asked.split("-"))
             part = content[first : last + 1]
             where = {"content-range": f"bytes {first}-{last}/{len(content)}", "accept-ranges": "bytes"}
             return Response(part, 206, where, "text/csv")
