@@ -269,6 +269,8 @@ function settle(news) {
   middle?.classList.toggle('gb-running', Boolean(state.running));
   middle?.classList.toggle('gb-read-only', Boolean(state.readOnly));
   if (news.running === false && ran) said.textContent = words.ready;
+  // Who asks wants to see the answer.
+  if (news.running && ran === false) atEnd = true;
   if (news.running) said.textContent = words.working;
   if (news.meter !== undefined) document.querySelector('#meter .gb-meter')?.replaceChildren(...parsed(news.meter));
   const lost = document.querySelector('.gb-offline');

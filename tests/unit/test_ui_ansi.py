@@ -55,10 +55,9 @@ def test_a_long_progress_bar_is_quick() -> None:
         ("\x1b[94mbright\x1b[39m", '<span class="gb-blue">bright</span>'),
         ("\x1b[38;5;31mof 256\x1b[38;2;1;2;31mof all", "of 256of all"),
         ("\x1b[31mgone\r\x1b[0mover", "over"),
-        ("\x1b[31m<img>\x1b[K\x1b[1K", '<span class="gb-red">&lt;img&gt;</span>'.replace("&lt;img&gt;", "     ")),
+        ("\x1b[31m<img>\x1b[1K", "     "),
         ("\x1b[99;;9mx", "x"),
     ],
 )
 def test_colours_are_classes_and_nothing_is_obeyed(raw: str, shown: str) -> None:
-    found = coloured(raw)
-    assert found == shown or found == shown.replace('<span class="gb-red">     </span>', "     ")
+    assert coloured(raw) == shown

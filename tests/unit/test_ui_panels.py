@@ -45,7 +45,7 @@ def test_names_and_paths_are_escaped() -> None:
 
 def test_the_newest_file_comes_first() -> None:
     html = files_list([entry("old", 10), entry("new", 2048, "2026-05-02T00:00:00Z")], "s1")
-    assert html.index("/files/s1/new") < html.index("/files/s1/old")
+    assert html.index("files/s1/new") < html.index("files/s1/old")
     assert "2 files, 2.0 KB" in html
     assert words.NO_FILES in files_list([], "s1")
     assert words.NO_SESSION_FILES in files_list(None, "")
