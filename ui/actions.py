@@ -6,9 +6,6 @@ what the user typed stays in the box.
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -17,10 +14,9 @@ import gradio as gr
 
 from ui import languages, panels, snippets, words
 from ui.api_client import Api, ApiError, Model, Session
-from ui.following import Following, Watchers
-from ui.intake import Intake
 from ui.logins import Logins
 from ui.luggage import Carried, Luggage
+from ui.nudges import Nudges
 from ui.page import Page
 
 Changes = dict[Any, Any]
@@ -34,11 +30,10 @@ MAX_NAME = 60
 class Actions:
     """The handlers of one page layout, for all browsers that show it."""
 
-    def __init__(self, logins: Logins, page: Page, intake: Intake) -> None:
+    def __init__(self, logins: Logins, page: Page, nudges: Nudges) -> None:
         self._logins = logins
         self._page = page
-        self._intake = intake
-        self._watchers = Watchers()
+        self._nudges = nudges
 
     async def open_page(self, session: str, width: float | None, request: gr.Request) -> Changes:
         """Fill the page when it is loaded; `session` is the one in its address."""
@@ -52,7 +47,7 @@ class Actions:
         except ApiError as error:
             changes |= await self._nothing_open(api) | self._notice(error.detail)
         try:
-            return changes | await self._pickers(api, first_use=not changes[page.session])
+            return changes | await self._pickers(api, not changes[page.session], changes.get(page.model))
         except ApiError as error:
             return changes | self._notice(error.detail)
 
@@ -65,7 +60,6 @@ class Actions:
 
     async def new(self, request: gr.Request) -> Changes:
         """Show the first-use page; the session itself is made with its first message or file."""
-        self._watchers.leave(_page_of(request))
         return await self._nothing_open(self._api_for(request))
 
     async def rename(self, session: str, event: gr.EventData, request: gr.Request) -> Changes:
@@ -86,7 +80,6 @@ class Actions:
             return self._notice(error.detail)
         if gone != session:
             return await self._listed(api, session)
-        self._watchers.leave(_page_of(request))
         return await self._nothing_open(api)
 
     async def send(
@@ -95,10 +88,11 @@ class Actions:
         session: str,
         model: str | None,
         profile: str | None,
+        approval: str,
         carried: Carried,
         request: gr.Request,
     ) -> Changes:
-        """Carry the files over, then start a turn; following it is another event's business."""
+        """Carry the files over, then start a turn; the page follows it by itself."""
         text, files = str(value.get("text") or "").strip(), list(value.get("files") or [])
         if not text and not files:
             return self._unchanged()
@@ -107,62 +101,18 @@ class Actions:
         luggage = Luggage(api)
         try:
             if not session:
-                session = (await api.create_session(_name_for(text, files), profile))["id"]
+                session = await begin_session(api, name_for(text, files), profile, approval)
                 changes[self._page.session] = session
             carried = await luggage.carry(session, files, carried)
             names = [carried[(session, path)] for path in files]
             changes[self._page.carried] = carried
             await api.ask(session, text or words.FILES_ONLY, names, model)
+            self._nudges.nudge(session)
         except ApiError as error:
-            return changes | self._notice(error.detail)
+            return changes | {self._page.notice: refusal(error)}
         luggage.drop(files)
         changes |= {self._page.prompt: {"text": "", "files": []}, self._page.attached: "", self._page.carried: {}}
         return changes | self._notice("") | await self._sides(api, session)
-
-    async def send_example(
-        self,
-        value: dict[str, Any],
-        session: str,
-        model: str | None,
-        profile: str | None,
-        carried: Carried,
-        event: gr.SelectData,
-        request: gr.Request,
-    ) -> Changes:
-        """Send an example of the first-use page, with the files that wait in the box; what was typed there stays."""
-        chosen = event.value if isinstance(event.value, dict) else {}
-        changes = await self.send({**value, "text": chosen.get("text")}, session, model, profile, carried, request)
-        if self._page.prompt in changes:
-            changes[self._page.prompt] = {"text": value.get("text") or "", "files": []}
-        return changes
-
-    async def follow(self, session: str, request: gr.Request) -> AsyncGenerator[Changes, None]:
-        """Show the session's conversation, and its turn as it happens.
-
-        Every change is the whole state: a browser that is busy lets all but the last of several changes go. What
-        stands at the sides is fetched by `refresh`, which a new `pulse` calls.
-        """
-        page_of_browser = _page_of(request)
-        watcher = self._watchers.enter(page_of_browser)
-        state: Changes = {self._page.conversation: [], self._page.stop: gr.Button(visible=False)}
-        if not session:
-            yield state
-            return
-        try:
-            async with aclosing(Following(self._api_for(request), self._intake).watch(session)) as views:
-                async for view in views:
-                    if not self._watchers.may_speak(page_of_browser, watcher):
-                        # What comes last is sent once more at the end, when the page may show another session.
-                        yield self._unchanged()
-                        return
-                    state[self._page.stop] = gr.Button(visible=view.running)
-                    if view.messages is not None:
-                        state[self._page.conversation] = view.messages
-                    if view.files_changed:
-                        state[self._page.pulse] = str(time.monotonic_ns())
-                    yield state
-        except ApiError as error:
-            yield state | self._notice(error.detail) | {self._page.stop: gr.Button(visible=False)}
 
     async def refresh(self, session: str, request: gr.Request) -> Changes:
         """Show the sides of the page as they are now."""
@@ -176,23 +126,31 @@ class Actions:
             # Gradio shows it as HTML.
             gr.Warning(escape(error.detail))
 
-    async def begin(self, profile: str | None, event: gr.EventData, request: gr.Request) -> Changes:
+    async def begin(self, profile: str | None, approval: str, event: gr.EventData, request: gr.Request) -> Changes:
         """Make a session for files that are dropped before there is one; the panel sends them when it is shown."""
         api = self._api_for(request)
         try:
-            made = await api.create_session(_name_for("", [_text(event, "name")]), profile)
-            return await self._opened(api, made["id"])
+            session = await begin_session(api, name_for("", [_text(event, "name")]), profile, approval)
+            return await self._opened(api, session)
         except ApiError as error:
             return self._notice(error.detail)
 
-    def choose_model(self, model: str | None, request: gr.Request) -> Changes:
-        """Say what kind of model it is when it is none."""
-        languages.speak(languages.wanted(request.headers))
-        return {self._page.banner: _banner(model)}
+    async def choose_model(self, model: str | None, session: str, request: gr.Request) -> Changes:
+        """Let the session be answered by another model, and say so when it is none."""
+        return {self._page.banner: _banner(model)} | await self._changed(session, request, model=model)
 
-    def leave(self, request: gr.Request) -> None:
-        """Stop watching for a page that was closed; the turn goes on."""
-        self._watchers.leave(_page_of(request))
+    async def choose_approval(self, approval: str, session: str, request: gr.Request) -> Changes:
+        """Let code run by itself, or only when it is approved."""
+        return await self._changed(session, request, approval=approval)
+
+    async def _changed(self, session: str, request: gr.Request, **changes: Any) -> Changes:
+        if not session:
+            return self._unchanged()  # the session is made with its first message
+        try:
+            await self._api_for(request).change_session(session, **changes)
+        except ApiError as error:
+            return self._notice(error.detail)
+        return self._notice("")
 
     def _api_for(self, request: gr.Request) -> Api:
         """Return the API as whoever this browser is logged in as, whose language is spoken from here on.
@@ -202,10 +160,10 @@ class Actions:
         languages.speak(languages.wanted(request.headers))
         return self._logins.api_for(request.headers)
 
-    async def _pickers(self, api: Api, *, first_use: bool) -> Changes:
+    async def _pickers(self, api: Api, first_use: bool, model: str | None) -> Changes:  # noqa: FBT001
         models, profiles, me = await api.models(), await api.profiles(), await api.me()
         usable = [model["id"] for model in models if model["available"]]
-        chosen = _default_model(models)
+        chosen = model if model in usable else _default_model(models)
         choices = [(words.PROFILE_CHOICE.format(name=each["name"]), each["name"]) for each in profiles]
         profile = next((each["name"] for each in profiles if each["default"]), None)
         return {
@@ -218,13 +176,15 @@ class Actions:
     async def _opened(self, api: Api, session: str) -> Changes:
         if not session:
             return await self._nothing_open(api)
-        await api.session(session)
-        return {self._page.session: session} | self._notice("") | await self._sides(api, session)
+        opened = await api.session(session)
+        chosen: Changes = {self._page.session: session, self._page.approval: opened.get("approval") or "auto"}
+        if opened.get("model"):
+            chosen |= {self._page.model: opened["model"], self._page.banner: _banner(opened["model"])}
+        return chosen | self._notice("") | await self._sides(api, session)
 
     async def _nothing_open(self, api: Api) -> Changes:
         page = self._page
-        emptied = {page.session: "", page.conversation: [], page.stop: gr.Button(visible=False)}
-        return emptied | self._notice("") | await self._sides(api, "")
+        return {page.session: "", page.approval: "auto"} | self._notice("") | await self._sides(api, "")
 
     async def _sides(self, api: Api, session: str) -> Changes:
         """Everything around the conversation, as it is now."""
@@ -254,6 +214,21 @@ class Actions:
         return {self._page.notice: snippets.notice(text, "error") if text else ""}
 
 
+def refusal(error: ApiError) -> str:
+    """Return what is said of a call that failed; what only has to wait is said until the turn is over."""
+    if error.code == "turn_running":
+        return snippets.notice(words.STILL_ANSWERING, "busy")
+    return snippets.notice(error.detail, "error")
+
+
+async def begin_session(api: Api, name: str, profile: str | None, approval: str) -> str:
+    """Make a session and return its id."""
+    session = (await api.create_session(name, profile))["id"]
+    if approval != "auto":
+        await api.change_session(session, approval=approval)
+    return session
+
+
 def _banner(model: str | None) -> Any:
     return gr.HTML(words.DEMO_BANNER, visible=model == words.DEMO_MODEL)
 
@@ -270,14 +245,11 @@ def _default_model(models: list[Model]) -> str | None:
     return chosen["id"] if chosen else None
 
 
-def _name_for(text: str, files: list[str]) -> str:
+def name_for(text: str, files: list[str]) -> str:
+    """Name a session after its first question, or after its files."""
     line = text.split("\n", 1)[0] or ", ".join(path.rsplit("/", 1)[-1] for path in files)
     return line if len(line) <= MAX_NAME else line[: MAX_NAME - 1].rsplit(" ", 1)[0] + "…"
 
 
 def _text(event: gr.EventData, name: str) -> str:
     return str((event._data or {}).get(name) or "")
-
-
-def _page_of(request: gr.Request) -> str:
-    return str(request.session_hash)

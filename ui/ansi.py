@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from html import escape
+from itertools import groupby
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _TOKEN = re.compile(
@@ -14,12 +16,27 @@ _TOKEN = re.compile(
     r"|(?P<text>[^\x00-\x08\x0a-\x1f\x7f-\x9f]+)"
     r"|(?P<control>[\x00-\x1f\x7f-\x9f])"
 )
+_COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+# A style is one character beside each character of the text: so both are cut and joined in the same way.
+_PLAIN = "\0"
 
 
 def printed(text: str) -> str:
     """Return what a terminal shows after `text` was printed to it, without colours."""
     if not _CONTROL.search(text):
         return text
+    return "\n".join(_shown(text).lines)
+
+
+def coloured(text: str) -> str:
+    """Return the same as HTML, with the colours as classes (`gb-red`, `gb-bold`); nothing of the text is obeyed."""
+    if not _CONTROL.search(text):
+        return escape(text, quote=False)
+    screen = _shown(text)
+    return "\n".join(map(_line, screen.lines, screen.styles))
+
+
+def _shown(text: str) -> _Screen:
     screen = _Screen()
     for token in _TOKEN.finditer(text.replace("\r\n", "\n")):
         if token["text"] is not None:
@@ -28,7 +45,24 @@ def printed(text: str) -> str:
             screen.control(token["control"])
         elif token["csi"] is not None:
             screen.command(token["final"], token["arguments"])
-    return "\n".join(screen.lines)
+    return screen
+
+
+def _line(text: str, styles: str) -> str:
+    pieces: list[str] = []
+    end = 0
+    for style, run in groupby(styles):
+        start, end = end, end + len(list(run))
+        piece = escape(text[start:end], quote=False)
+        pieces.append(piece if style == _PLAIN else f'<span class="{_classes(ord(style))}">{piece}</span>')
+    return "".join(pieces)
+
+
+def _classes(style: int) -> str:
+    # Four bits for the colour (0 is none), then one for bold.
+    colour, bold = style & 15, style & 16
+    names = [f"gb-{_COLOURS[colour - 1]}"] if colour else []
+    return " ".join([*names, "gb-bold"] if bold else names)
 
 
 @dataclass(slots=True)
@@ -36,12 +70,13 @@ class _Screen:
     """Lines that grow downwards, and a cursor that never leaves what was written: hostile moves cost nothing."""
 
     lines: list[str] = field(default_factory=lambda: [""])
+    styles: list[str] = field(default_factory=lambda: [""])
     row: int = 0
     column: int = 0
+    style: str = _PLAIN
 
     def write(self, text: str) -> None:
-        line = self.lines[self.row]
-        self.lines[self.row] = line[: self.column] + text + line[self.column + len(text) :]
+        self._put(text, self.style * len(text), len(text))
         self.column += len(text)
 
     def control(self, character: str) -> None:
@@ -50,6 +85,7 @@ class _Screen:
             self.column = 0
             if self.row == len(self.lines):
                 self.lines.append("")
+                self.styles.append("")
         elif character == "\r":
             self.column = 0
         elif character == "\b":
@@ -59,6 +95,8 @@ class _Screen:
         first = re.match(r"\d{1,4}", arguments)
         count = int(first[0]) if first else 0
         match final:
+            case "m":
+                self._choose(arguments)
             case "A":
                 self._move(self.row - max(1, count), self.column)
             case "B":
@@ -72,19 +110,43 @@ class _Screen:
             case "K":
                 self._erase_in_line(count)
             case "J" if count in (2, 3):
-                self.lines, self.row, self.column = [""], 0, 0
+                self.lines, self.styles, self.row, self.column = [""], [""], 0, 0
             case _:
                 return
+
+    def _put(self, text: str, styles: str, width: int) -> None:
+        line, before = self.lines[self.row], self.styles[self.row]
+        self.lines[self.row] = line[: self.column] + text + line[self.column + width :]
+        self.styles[self.row] = before[: self.column] + styles + before[self.column + width :]
+
+    def _choose(self, arguments: str) -> None:
+        """Take over a style; of colours the eight that every theme has, bright ones are the same."""
+        numbers = [int(each) if each.isdecimal() else 0 for each in arguments[:64].split(";")]
+        style = ord(self.style)
+        while numbers:
+            number = numbers.pop(0)
+            if number in (38, 48):
+                del numbers[: 2 if numbers[:1] == [5] else 4]  # one of 256 colours, or of them all
+            elif number == 0:
+                style = 0
+            elif number in (1, 22):
+                style = style | 16 if number == 1 else style & 15
+            elif 30 <= number <= 37 or 90 <= number <= 97:
+                style = style & 16 | number % 10 + 1
+            elif number == 39:
+                style &= 16
+        self.style = chr(style)
 
     def _move(self, row: int, column: int) -> None:
         self.row = min(max(0, row), len(self.lines) - 1)
         self.column = min(max(0, column), len(self.lines[self.row]))
 
     def _erase_in_line(self, mode: int) -> None:
-        line = self.lines[self.row]
         if mode == 0:
-            self.lines[self.row] = line[: self.column]
-        elif mode == 1:
-            self.lines[self.row] = " " * min(self.column, len(line)) + line[self.column :]
-        else:
-            self.lines[self.row] = " " * min(self.column, len(line))
+            self.lines[self.row] = self.lines[self.row][: self.column]
+            self.styles[self.row] = self.styles[self.row][: self.column]
+            return
+        width = len(self.lines[self.row])
+        erased = min(self.column, width) if mode == 1 else width
+        self.lines[self.row] = " " * erased + self.lines[self.row][erased:]
+        self.styles[self.row] = _PLAIN * erased + self.styles[self.row][erased:]

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, cast
+from typing import Any, NotRequired, Self, TypedDict, cast
 from urllib.parse import quote
 
 import anyio
@@ -33,6 +33,10 @@ class Session(TypedDict):
     state: str
     last_active_at: str
     shared_by: str | None
+    model: NotRequired[str | None]
+    approval: NotRequired[str]
+    instructions: NotRequired[str]
+    usage: NotRequired[dict[str, Any]]
 
 
 class FileEntry(TypedDict):
@@ -169,22 +173,43 @@ class Api:
         """Return the conversation."""
         return cast(list[dict[str, Any]], await self._json("GET", _path(session, "messages")))
 
-    async def ask(self, session: str, content: str, attachments: list[str], model: str | None) -> None:
-        """Start a turn. It runs on in the orchestrator: this returns as soon as it was begun.
+    async def ask(
+        self, session: str, content: str, attachments: list[str], model: str | None, edits: str | None = None
+    ) -> None:
+        """Start a turn; with `edits` in place of an earlier question, as a branch beside it.
+
+        The turn runs on in the orchestrator: this returns as soon as it was begun.
 
         Raises:
             ApiError: it was not begun, because another turn runs or for another reason.
         """
         question: dict[str, Any] = {"content": content, "attachments": attachments}
-        if model:
-            question["model"] = model
-        async with self.stream("POST", _path(session, "messages"), json=question) as response:
-            # The first event says that the turn is on its way; from there on `events` tells everything, from the start.
-            async for _ in response.aiter_bytes(64):
-                return
+        question |= {name: value for name, value in (("model", model), ("edits", edits)) if value}
+        await self._begin(_path(session, "messages"), question)
 
-    async def settings(self) -> dict[str, Any]:
-        """Return what the asker set for themselves."""
+    async def regenerate(self, session: str, message: str, model: str | None) -> None:
+        """Start another answer to the same question; returns and raises as `ask` does."""
+        await self._begin(_path(session, "messages", f"{message}/regenerate"), {"model": model} if model else {})
+
+    async def show_branch(self, session: str, message: str) -> None:
+        """Show the branch of the conversation that has this message."""
+        await self._json("POST", _path(session, "messages", f"{message}/show"))
+
+    async def delete_turn(self, session: str, message: str) -> None:
+        """Delete a question with its answers."""
+        await self._json("DELETE", _path(session, "messages", message))
+
+    async def decide(self, session: str, call: str, decision: str, code: str | None) -> None:
+        """Let a cell that waits for approval run (as it is, or with other code), or refuse it."""
+        wanted = {"decision": decision, **({"code": code} if code is not None else {})}
+        await self._json("POST", _path(session, "approvals", call), json=wanted)
+
+    async def change_session(self, session: str, **changes: Any) -> Session:
+        """Change a session's model, approval or instructions."""
+        return cast(Session, await self._json("PATCH", _path(session), json=changes))
+
+    async def my_settings(self) -> dict[str, Any]:
+        """Return what this person prefers."""
         return cast(dict[str, Any], await self._json("GET", "/v1/me/settings"))
 
     async def call(self, method: str, path: str, body: Any, query: dict[str, str]) -> Any:
@@ -249,6 +274,12 @@ class Api:
                 yield response
         except httpx2.HTTPError as error:
             raise ApiError(words.UNREACHABLE) from error
+
+    async def _begin(self, path: str, question: dict[str, Any]) -> None:
+        async with self.stream("POST", path, json=question) as response:
+            # The first event says that the turn is on its way; from there on `events` tells everything, from the start.
+            async for _ in response.aiter_bytes(64):
+                return
 
     async def _json(self, method: str, path: str, **how: Any) -> Any:
         try:

@@ -29,19 +29,22 @@ from ui.front import Front
 from ui.guards import Guards
 from ui.in_language import InLanguage
 from ui.intake import Intake
+from ui.live import live_doors
 from ui.login_doors import LoginDoors
 from ui.logins import Logins
 from ui.luggage import sweep
+from ui.nudges import Nudges
 from ui.page import lay_out
 from ui.places import Beneath, set_prefix
 from ui.relay import relay
 from ui.shelf import Shelf
 from ui.spoken_blocks import SpokenBlocks, in_every_language
 from ui.theme import HEAD, theme
+from ui.turns import Turns
 from ui.wiring import wire
 
 _HERE = Path(__file__).parent
-STYLES = [_HERE / "style.css", _HERE / "browser" / "panels.css"]
+STYLES = [_HERE / name for name in ("style.css", "style_conversation.css", "browser/panels.css")]
 # Cached uploads that nobody sent: looked for every ten minutes, gone after an hour.
 CACHE_SWEEP_S = (600, 3600)
 
@@ -52,6 +55,7 @@ def build(settings: Settings) -> ASGIApp:
     api = Api(settings.api, settings.token)
     logins = Logins(api)
     shelf = Shelf(cache_folder() / "shelf")
+    intake, nudges = Intake(shelf), Nudges()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -62,11 +66,12 @@ def build(settings: Settings) -> ASGIApp:
     parent = FastAPI(title=words.TITLE, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     parent.include_router(LoginDoors(api, logins).router())
     parent.include_router(doors(logins, shelf))
+    parent.include_router(live_doors(logins, intake, nudges))
     parent.include_router(relay(logins))
     parent.include_router(admin_doors(logins))
     mounted = gr.mount_gradio_app(
         parent,
-        in_every_language(lambda: blocks(logins, Intake(shelf))),
+        in_every_language(lambda: blocks(logins, nudges)),
         path="/",
         root_path=settings.prefix or None,
         theme=theme(),
@@ -89,13 +94,13 @@ def build(settings: Settings) -> ASGIApp:
     return Beneath(InLanguage(guarded), settings.prefix)
 
 
-def blocks(logins: Logins, intake: Intake) -> SpokenBlocks:
+def blocks(logins: Logins, nudges: Nudges) -> SpokenBlocks:
     """Make the Gradio part."""
     demo = SpokenBlocks(
         title=words.TITLE, analytics_enabled=False, fill_height=True, fill_width=True, delete_cache=CACHE_SWEEP_S
     )
     with demo:
         page = lay_out()
-        wire(demo, page, Actions(logins, page, intake))
+        wire(demo, page, Actions(logins, page, nudges), Turns(logins, page, nudges))
     demo.queue(api_open=False, max_size=None, default_concurrency_limit=None)
     return demo

@@ -17,10 +17,12 @@ from ui import words
 from ui.api_client import ApiError
 from ui.frames import document, policy
 from ui.logins import Logins
-from ui.shelf import FRAMED, MEDIA_TYPES, Shelf
+from ui.shelf import FRAMED, MEDIA_TYPES, PAPER, Shelf
 
 # A download is data: whatever it contains, it can do nothing in the page's origin.
 INERT_POLICY = "sandbox; default-src 'none'"
+# The browser's own viewer shows a PDF, in a process and an origin of its own; a sandbox around it would turn it off.
+PAPER_POLICY = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; frame-ancestors 'self'"
 # A picture may style itself (SVG does), and nothing else.
 PICTURE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 INERT = {"Content-Security-Policy": INERT_POLICY, "Cache-Control": "private, no-cache"}
@@ -56,6 +58,7 @@ def doors(logins: Logins, shelf: Shelf) -> APIRouter:
     router = APIRouter()
     _add_downloads(router, logins)
     _add_shown(router, shelf)
+    _add_papers(router, logins, shelf)
 
     @router.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -88,7 +91,7 @@ def _add_shown(router: APIRouter, shelf: Shelf) -> None:
     @router.get("/pictures/{name}")
     async def picture(name: str) -> Response:
         path = shelf.find(name)
-        if path is None or _kind(name) in FRAMED:
+        if path is None or _kind(name) not in MEDIA_TYPES:
             return _nothing()
         headers = {"Content-Security-Policy": PICTURE_POLICY, "Cache-Control": _IMMUTABLE}
         return FileResponse(path, headers=headers, media_type=MEDIA_TYPES[_kind(name)])
@@ -105,6 +108,47 @@ def _add_shown(router: APIRouter, shelf: Shelf) -> None:
         else:
             content = gzip.decompress(content)
         return Response(content, headers=headers, media_type="text/html; charset=utf-8")
+
+
+def _add_papers(router: APIRouter, logins: Logins, shelf: Shelf) -> None:
+    @router.get("/papers/{name}")
+    async def shown(name: str) -> Response:
+        path = shelf.find(name)
+        if path is None or _kind(name) != PAPER:
+            return _nothing()
+        return FileResponse(path, headers=_paper_headers("output.pdf"), media_type="application/pdf")
+
+    @router.get("/papers/{session}/{path:path}")
+    async def of_workspace(session: str, path: str, request: Request) -> Response:
+        stack = AsyncExitStack()
+        try:
+            opened = logins.api_for(request.headers).file(session, path, {"accept-encoding": "identity"})
+            upstream = await stack.enter_async_context(opened)
+            body = upstream.aiter_raw()
+            beginning = await anext(body, b"")
+        except ApiError as error:
+            return problem_response(error, INERT)
+        if not beginning.startswith(b"%PDF-"):
+            await stack.aclose()
+            return problem_response(ApiError(words.NO_PDF, "no_pdf", 415), INERT)
+
+        async def everything() -> AsyncIterator[bytes]:
+            async with stack:
+                yield beginning
+                async for chunk in body:
+                    yield chunk
+
+        headers = _paper_headers(path.rsplit("/", 1)[-1])
+        return StreamingResponse(everything(), headers=headers, media_type="application/pdf")
+
+
+def _paper_headers(name: str) -> dict[str, str]:
+    inline = attachment(name).replace("attachment", "inline", 1)
+    return {
+        "Content-Security-Policy": PAPER_POLICY,
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": inline,
+    }
 
 
 def problem_response(error: ApiError, headers: dict[str, str] | None = None) -> Response:

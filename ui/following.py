@@ -1,7 +1,8 @@
-"""Watching a session: its conversation as it is, then as it grows, at most ten times a second.
+"""Watching a session for as long as a page shows it: its conversation as it is, as it grows, and as others change it.
 
-The run is not here: it is in the orchestrator, and goes on when nobody watches. Of the watchers of one browser page
-only the newest may speak, so that a turn that is still being followed never overwrites a session opened since.
+The run is not here: it is in the orchestrator, and goes on when nobody watches. Between turns a watcher waits for a
+nudge (something was done in another page), and asks now and then whether the session was used by anybody else. When
+the service does not answer, it says so, and goes on asking.
 """
 
 from __future__ import annotations
@@ -10,54 +11,46 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from ui import events, snippets
+from ui import events
 from ui.api_client import Api, ApiError
-from ui.conversation import Answer, Message, apply, from_messages, is_running
+from ui.applying import apply
+from ui.conversation import Answer, Message, files_of, from_messages, running_answer
 from ui.intake import Intake
-from ui.render import ChatMessage, Renderer, count_pictures
+from ui.nudges import Nudges
+from ui.render import Rendered, Renderer, pictures_of
 
-TICK_S = 0.1
-# A page that is gone is noticed only when something is said to it.
-HEARTBEAT_S = 15.0
+TICK_S = 0.04
+# Between turns: soon after something happened, then less often.
+POLLS_S = (2.0, 3.0, 5.0, 10.0)
+RETRIES_S = (1.0, 2.0, 4.0, 8.0, 15.0)
+# A conversation's end is what one sees: of a long one it is shown first.
+SHOWN_FIRST = 12
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a page shows next; `messages` is None when nothing changed."""
+    """What a page shows; `messages` is None when it is as it was."""
 
-    messages: list[ChatMessage] | None
-    running: bool
-    files_changed: bool = False
-
-
-class Watchers:
-    """Which watcher may speak to which page: the one that came last."""
-
-    def __init__(self) -> None:
-        self._newest: dict[str, object] = {}
-
-    def enter(self, page: str) -> object:
-        """Register a watcher of a page, in place of the one before it."""
-        watcher = self._newest[page] = object()
-        return watcher
-
-    def may_speak(self, page: str, watcher: object) -> bool:
-        """Tell whether this watcher is still the page's newest."""
-        return self._newest.get(page) is watcher
-
-    def leave(self, page: str) -> None:
-        """Silence whoever watches for this page."""
-        self._newest.pop(page, None)
+    messages: list[Rendered] | None
+    running: bool = False
+    usage: dict[str, Any] | None = None
+    read_only: bool = False
+    # Changes when files, or the list of sessions, may have.
+    pulse: int = 0
+    # Why nothing can be said just now.
+    offline: str = ""
 
 
 class _Live:
     """The answer that is being written, fed by a task of its own."""
 
-    def __init__(self, api: Api, intake: Intake, session: str) -> None:
-        self.answer = Answer()
-        self.files_changed = False
+    def __init__(self, api: Api, intake: Intake, session: str, answer: Answer) -> None:
+        self.answer = answer
+        self.cells_ended = 0
+        self.told = False
         self.happened = asyncio.Event()
         self._api, self._intake, self._session = api, intake, session
 
@@ -69,72 +62,124 @@ class _Live:
                     if "output" in data or "outputs" in data:
                         data = await asyncio.to_thread(self._intake.data, data)
                     apply(self.answer, event.kind, data)
-                    self.files_changed = self.files_changed or event.kind == "cell_finished"
+                    self.cells_ended += event.kind == "cell_finished"
+                    self.told = True
                     self.happened.set()
         finally:
             self.happened.set()
 
-    @property
-    def ended(self) -> bool:
-        return self.answer.status != "running"
-
 
 class Following:
-    """Makes watchers."""
+    """Watches one session for one reader."""
 
-    def __init__(self, api: Api, intake: Intake) -> None:
+    def __init__(self, api: Api, intake: Intake, nudges: Nudges, session: str, *, fold_code: bool = True) -> None:
         self._api = api
         self._intake = intake
+        self._nudges = nudges
+        self._session = session
+        self._renderer = Renderer(session, fold_code=fold_code)
+        self._last = View(None)
+        self._seen: object = None
 
-    async def watch(self, session: str) -> AsyncGenerator[View, None]:
-        """Show a session, and follow its turn to the end if one runs.
+    async def watch(self) -> AsyncGenerator[View, None]:
+        """Yield what is to be shown, without end.
 
         Raises:
-            ApiError: the conversation cannot be read at all.
+            ApiError: the session is not there (any more), or no longer this reader's.
         """
-        renderer = Renderer(session)
-        running, past = await self._past(session)
-        shown = renderer.messages(past)
-        yield View(shown, running)
-        if not running:
+        failures = 0
+        while True:
+            try:
+                async for view in self._once():
+                    failures = 0
+                    self._last = view
+                    yield view
+            except ApiError as error:
+                if 400 <= error.status < 500 and error.status != 429:
+                    raise
+                self._last = replace(self._last, messages=None, offline=error.detail)
+                yield self._last
+                await asyncio.sleep(RETRIES_S[min(failures, len(RETRIES_S) - 1)])
+                failures += 1
+
+    async def _once(self) -> AsyncIterator[View]:
+        """Show the session as it is stored, then its turn if one runs, else wait until something happens."""
+        about = await self._api.session(self._session)
+        past = await self._past()
+        base = replace(
+            self._last,
+            messages=None,
+            offline="",
+            usage=about.get("usage"),
+            read_only=bool(about.get("shared_by")),
+            pulse=self._last.pulse + 1,
+        )
+        answer = running_answer(past)
+        if self._seen is None and len(past) > SHOWN_FIRST:
+            end = await asyncio.to_thread(self._renderer.messages, past[-SHOWN_FIRST:])
+            yield replace(base, messages=end, running=answer is not None)
+        files = files_of(past)
+        if answer is None:
+            shown = await asyncio.to_thread(self._renderer.messages, past, files)
+            yield replace(base, messages=shown, running=False)
+            self._seen = self._seen or await self._looked()
+            await self._news()
             return
-        live = _Live(self._api, self._intake, session)
+        shown = await asyncio.to_thread(self._renderer.messages, past[:-1], files)
+        live = _Live(self._api, self._intake, self._session, answer)
         feeding = asyncio.create_task(live.feed())
         try:
-            async for view in _ticks(live, feeding, renderer, past, shown):
+            async for view in self._ticks(live, feeding, past, shown, replace(base, running=True)):
                 yield view
             await feeding
-        except ApiError as error:
-            trouble = {"role": "assistant", "content": [snippets.component(snippets.notice(error.detail, "error"))]}
-            yield View([*shown, *renderer.answer(live.answer), trouble], running=False, files_changed=True)
-            return
         finally:
             feeding.cancel()
-        if not live.ended:
-            # Nothing ran any more when we asked, or the service came back without the turn: what is stored counts.
-            _, past = await self._past(session)
-            yield View(renderer.messages(past), running=False, files_changed=True)
+        self._seen = await self._looked()
+        if not live.told:
+            # It ended between two questions of ours, or the service came back without it.
+            await asyncio.sleep(TICK_S * 5)
 
-    async def _past(self, session: str) -> tuple[bool, list[Message]]:
-        stored = await self._api.messages(session)
-        taken = await asyncio.to_thread(self._intake.messages, stored)
-        return is_running(stored), from_messages(taken)
+    async def _ticks(
+        self, live: _Live, feeding: asyncio.Task[None], past: list[Message], shown: list[Rendered], base: View
+    ) -> AsyncIterator[View]:
+        number = len(past) - 1
+        before = sum(pictures_of(message) for message in past[:-1] if isinstance(message, Answer))
 
+        def view() -> View:
+            answer = live.answer
+            files = files_of(past)
+            rendered = self._renderer.answer(answer, number, before, files)
+            usage = {**(base.usage or {}), **(answer.usage or {})}
+            return replace(base, messages=[*shown, rendered], usage=usage, pulse=base.pulse + live.cells_ended)
 
-async def _ticks(
-    live: _Live, feeding: asyncio.Task[None], renderer: Renderer, past: list[Message], shown: list[ChatMessage]
-) -> AsyncIterator[View]:
-    before = sum(count_pictures(message) for message in past if isinstance(message, Answer))
-    while not feeding.done():
-        try:
-            await asyncio.wait_for(live.happened.wait(), HEARTBEAT_S)
-        except TimeoutError:
-            yield View(None, running=True)
-            continue
-        live.happened.clear()
-        began = time.monotonic()
-        files_changed, live.files_changed = live.files_changed, False
-        yield View([*shown, *renderer.answer(live.answer, before)], not live.ended, files_changed)
-        # Until here Gradio has worked on the view, too. Whatever a cell prints, a watcher takes a fraction of the time.
-        await asyncio.sleep(max(TICK_S, 4 * (time.monotonic() - began)))
-    yield View([*shown, *renderer.answer(live.answer, before)], running=False, files_changed=True)
+        yield view()
+        while not feeding.done():
+            await live.happened.wait()
+            live.happened.clear()
+            if live.answer.status != "running":
+                return
+            began = time.monotonic()
+            yield view()
+            # Whatever a cell prints, a watcher takes a fraction of the time.
+            await asyncio.sleep(max(TICK_S, 3 * (time.monotonic() - began)))
+
+    async def _news(self) -> None:
+        """Wait until something was done to the session."""
+        for number in range(1_000_000):
+            if await self._nudges.wait(self._session, POLLS_S[min(number, len(POLLS_S) - 1)]):
+                return
+            before, self._seen = self._seen, await self._looked()
+            if self._seen != before:
+                return
+
+    async def _looked(self) -> object:
+        """Return what changes when a session is used."""
+        listed = await self._api.sessions()
+        return next(
+            ((each["last_active_at"], each["state"], each["name"]) for each in listed if each["id"] == self._session),
+            "gone",
+        )
+
+    async def _past(self) -> list[Message]:
+        stored = await self._api.messages(self._session)
+        return from_messages(await asyncio.to_thread(self._intake.messages, stored))

@@ -1,6 +1,10 @@
 // Runs in every frame, first: tells the page how high the content is, and keeps links from leading the frame away.
 const root = document.documentElement;
 const body = document.body;
+// The page says behind the # whether it is dark, now and when that changes.
+const dress = () => root.classList.toggle('dark', location.hash === '#dark');
+addEventListener('hashchange', dress);
+dress();
 const tell = () => {
   const scrollBar = innerHeight - root.clientHeight;
   const height = Math.ceil(Math.max(root.getBoundingClientRect().height, body.scrollHeight)) + scrollBar;

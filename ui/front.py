@@ -75,7 +75,7 @@ class Front:
 async def tastes_of(logins: Logins, headers: Headers) -> dict[str, Any]:
     """Return a reader's settings, and speak their language from here on; of somebody unknown there are none."""
     try:
-        tastes = await logins.api_for(headers).settings()
+        tastes = await logins.api_for(headers).my_settings()
     except ApiError:
         tastes = {}
     chosen = languages.known(str(tastes.get("language") or ""))

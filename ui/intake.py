@@ -11,11 +11,11 @@ from typing import Any
 
 from ui import words
 from ui.ansi import printed
-from ui.markdown import without_html
 from ui.shelf import Shelf, picture_kind, picture_size
-from ui.shown import Failure, Frame, Picture, Plain, Plot, Printed, Prose, Remark, Shown
+from ui.shown import Failure, Frame, Paper, Picture, Plain, Plot, Printed, Prose, Remark, Sheet, Shown
 from ui.sizes import size_words
-from ui.tables import markdown_table
+from ui.tables import Table, read_table
+from ui.tracebacks import read_traceback
 
 JSON = Mapping[str, Any]
 
@@ -72,6 +72,8 @@ class Intake:
             return Picture(self._shelf.put(_joined(data["image/svg+xml"]).encode(), "svg"))
         if _PLOTLY in data and (plot := self._plot(data[_PLOTLY])):
             return plot
+        if "application/pdf" in data and (paper := self._pdf(_joined(data["application/pdf"]))):
+            return paper
         if "text/html" in data and (page := self._html(data)):
             return page
         return _text(data)
@@ -102,10 +104,26 @@ class Intake:
         height = layout.get("height")
         return Plot(self._shelf.put(written.encode(), "plotly"), height if isinstance(height, int) else None)
 
+    def _pdf(self, encoded: str) -> Paper | None:
+        try:
+            content = base64.b64decode(encoded)
+        except (binascii.Error, ValueError):
+            return None
+        return Paper(self._shelf.put(content, "pdf"), len(content)) if content.startswith(b"%PDF-") else None
+
+    def _sheet(self, table: Table) -> Sheet:
+        notes = []
+        if table.all_rows > len(table.rows):
+            notes.append(words.TABLE_CUT.format(rows=len(table.rows), total=table.all_rows))
+        if table.all_columns > len(table.columns):
+            notes.append(words.COLUMNS_CUT.format(columns=len(table.columns), total=table.all_columns))
+        kept = {"columns": table.columns, "rows": table.rows, "numeric": table.numeric, "note": " ".join(notes)}
+        return Sheet(self._shelf.put(json.dumps(kept).encode(), "table"), len(table.rows))
+
     def _html(self, data: JSON) -> Shown | None:
         html = _joined(data["text/html"])
-        if "<table" in html and len(html) <= MAX_TABLE_CHARS and (table := markdown_table(html)):
-            return Prose(table)
+        if "<table" in html and len(html) <= MAX_TABLE_CHARS and (table := read_table(html)):
+            return self._sheet(table)
         plain = _joined(data.get("text/plain", "")).strip()
         if plain and not _BARE_REPR.fullmatch(plain):
             return None
@@ -117,13 +135,15 @@ class Intake:
 
 def _text(data: JSON) -> Shown:
     if "text/markdown" in data:
-        return Prose(without_html(_joined(data["text/markdown"])))
+        return Prose(_joined(data["text/markdown"]))
     if "text/latex" in data:
         return Prose(_formula(_joined(data["text/latex"])))
     if "application/json" in data and "text/plain" not in data:
         return Plain(json.dumps(data["application/json"], indent=2, ensure_ascii=False), "json")
     if "text/plain" in data:
         return Plain(printed(_joined(data["text/plain"])))
+    if "application/javascript" in data:
+        return Remark(words.SCRIPTS_LEFT_OUT)
     return Remark(words.UNSHOWN.format(kind=", ".join(sorted(map(str, data))[:5]) or "?"))
 
 
@@ -135,8 +155,8 @@ def _formula(latex: str) -> str:
 def _failure(output: JSON) -> Failure:
     name, value = str(output.get("ename") or "Error"), str(output.get("evalue") or "")
     lines = output.get("traceback")
-    traceback = "\n".join(map(str, lines)) if isinstance(lines, list) else str(lines or "")
-    return Failure(name, value, printed(traceback) or f"{name}: {value}")
+    traceback = read_traceback([str(line) for line in lines] if isinstance(lines, list) else [str(lines or "")])
+    return Failure(name, value, traceback.frame, traceback.whole)
 
 
 def _joined(text: Any) -> str:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from ui import words
+from ui.katex import katex_files
 from ui.panel_parts import part
 
 _LISTS_SCRIPT = (Path(__file__).parent / "lists.js").read_text()
-FORMULAS: list[dict[str, str | bool]] = [
-    {"left": "$$", "right": "$$", "display": True},
-    {"left": "\\[", "right": "\\]", "display": True},
-    {"left": "\\(", "right": "\\)", "display": False},
-]
+_CONVERSATION_SCRIPT = "".join(
+    (Path(__file__).parent / name).read_text() for name in ("conversation.js", "conversation_acts.js")
+)
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,6 @@ class Page:
     # A component, as a gr.State does not reach `js=`.
     session: gr.Textbox
     width: gr.Number
-    # Changes when a cell or a turn ended: files and sessions are to be looked at again.
-    pulse: gr.Textbox
     carried: gr.State
     person: gr.HTML
     sessions_panel: gr.Sidebar
@@ -35,12 +33,13 @@ class Page:
     sessions: gr.HTML
     title: gr.HTML
     banner: gr.HTML
-    conversation: gr.Chatbot
+    conversation: gr.HTML
     notice: gr.HTML
     prompt: gr.MultimodalTextbox
     attached: gr.HTML
     model: gr.Dropdown
     profile: gr.Dropdown
+    approval: gr.Dropdown
     stop: gr.Button
     files_panel: gr.Sidebar
     files: gr.HTML
@@ -51,7 +50,6 @@ def lay_out() -> Page:
     """Put the components on the page; call within `gr.Blocks`."""
     session = gr.Textbox(visible="hidden", elem_id="session", show_label=False, container=False)
     width = gr.Number(visible="hidden", show_label=False, container=False)
-    pulse = gr.Textbox(visible="hidden", elem_id="pulse", show_label=False, container=False)
     carried = gr.State({})
     with gr.Sidebar(open=False, width=290, elem_id="sessions-panel") as sessions_panel:
         gr.HTML(f'<div class="gb-brand"><span class="gb-mark" aria-hidden="true"></span>{words.TITLE}</div>')
@@ -61,12 +59,13 @@ def lay_out() -> Page:
         part("find")
         sessions = gr.HTML(elem_id="sessions", js_on_load=_LISTS_SCRIPT)
         part("menu")
-    with gr.Column(elem_id="middle"):
+    with gr.Column(elem_id="middle", elem_classes="gb-empty"):
         title = gr.HTML(elem_id="title")
         part("bar")
         banner = gr.HTML(elem_id="banner", visible=False)
         conversation = _conversation()
         with gr.Column(elem_id="composer"):
+            gr.HTML('<p class="gb-offline" role="status"></p>', elem_id="offline")
             notice = gr.HTML(elem_id="notice")
             with gr.Column(elem_id="prompt"):
                 prompt = _prompt()
@@ -74,7 +73,9 @@ def lay_out() -> Page:
             with gr.Row(elem_id="controls"):
                 model = _picker(words.MODEL, "model")
                 profile = _picker(words.PROFILE, "profile")
-                stop = gr.Button(words.STOP, elem_id="stop", variant="stop", size="sm", visible=False, min_width=80)
+                approval = _approval()
+                gr.HTML('<span class="gb-meter"></span>', elem_id="meter")
+                stop = gr.Button(words.STOP, elem_id="stop", variant="stop", size="sm", min_width=80)
     with gr.Sidebar(open=False, width=320, position="right", elem_id="files-panel") as files_panel:
         gr.HTML(f"<h2>{words.FILES}</h2>")
         files = part("files", "begin")
@@ -82,7 +83,6 @@ def lay_out() -> Page:
     return Page(
         session=session,
         width=width,
-        pulse=pulse,
         carried=carried,
         person=person,
         sessions_panel=sessions_panel,
@@ -96,6 +96,7 @@ def lay_out() -> Page:
         attached=attached,
         model=model,
         profile=profile,
+        approval=approval,
         stop=stop,
         files_panel=files_panel,
         files=files,
@@ -103,25 +104,19 @@ def lay_out() -> Page:
     )
 
 
-def _conversation() -> gr.Chatbot:
-    examples: list[Any] = [{"text": text} for text in words.EXAMPLES]
-    return gr.Chatbot(
+def _conversation() -> gr.HTML:
+    """Make the conversation's place, which conversation.js fills; it is never an output, so nothing else touches it."""
+    katex = katex_files()
+    drawn = f'data-katex-script="{katex[0]}" data-katex-style="{katex[1]}"' if katex else ""
+    label = escape(words.CONVERSATION)
+    return gr.HTML(
+        f'<div class="gb-scroll" tabindex="-1"><div class="gb-welcome-place"></div>'
+        f'<div class="gb-log" role="log" aria-live="off" aria-label="{label}" {drawn}></div></div>'
+        f'<button type="button" class="gb-to-end" hidden aria-label="{escape(words.TO_END)}">↓</button>'
+        '<p class="gb-announced" role="status"></p>',
         elem_id="conversation",
-        label=words.CONVERSATION,
-        show_label=False,
-        container=False,
-        layout="panel",
-        scale=1,
-        height=None,
-        buttons=[],
-        placeholder=words.WELCOME,
-        examples=examples,
-        latex_delimiters=FORMULAS,
-        sanitize_html=True,
-        allow_tags=False,
-        feedback_options=None,
-        group_consecutive_messages=True,
-        line_breaks=False,
+        js_on_load=_CONVERSATION_SCRIPT,
+        apply_default_css=False,
     )
 
 
@@ -142,7 +137,31 @@ def _prompt() -> gr.MultimodalTextbox:
     )
 
 
-def _picker(label: str, elem_id: str) -> gr.Dropdown:
+def _approval() -> gr.Dropdown:
+    choices = [(words.APPROVAL_AUTO, "auto"), (words.APPROVAL_ASK, "ask")]
     return gr.Dropdown(
+        choices,
+        value="auto",
+        label=words.APPROVAL,
+        elem_id="approval",
+        container=False,
+        show_label=False,
+        scale=0,
+        min_width=200,
+    )
+
+
+class Picker(gr.Dropdown):
+    """A dropdown whose choices the API knows: Gradio forgets them when the page's process is started anew."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        """Take what was chosen as it is; whoever is asked for it knows whether it is there."""
+        return payload
+
+
+def _picker(label: str, elem_id: str) -> gr.Dropdown:
+    return Picker(
         [], label=label, elem_id=elem_id, container=False, show_label=False, scale=0, min_width=200, visible=False
     )

@@ -1,193 +1,165 @@
-"""The view model as messages of the Chatbot. Pure.
-
-A cell becomes a "thought" (Gradio's word for a foldable card) that holds its code and what it printed, followed by one
-message with everything that is to be seen without unfolding: pictures, tables, frames, files.
-"""
+"""The view model as blocks of HTML, each with a key by which conversation.js finds it again. Pure."""
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Iterable
-from typing import Any
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from html import escape
 
 from ui import snippets, words
-from ui.ansi import printed
+from ui.cards import GOING_ON, below, card, count_pictures
 from ui.conversation import Answer, Cell, Message, Notice, Part, Question, Rejected, Text
-from ui.markdown import fenced, with_file_links, without_html
-from ui.shown import Failure, Frame, Picture, Plain, Plot, Printed, Prose, Remark, Shown
-from ui.sizes import duration_words
+from ui.markdown import code_block, markdown_html
 
-ChatMessage = dict[str, Any]
+_OWN_CODE = ("!", "/run ", "/run\n")
 
-# More than this slows the browser down; the API keeps more, and the workspace all of it.
-MAX_PRINTED = 64 * 1024
-MAX_CODE = 64 * 1024
-MAX_REASON = 160
 
-_ERROR_NAME = re.compile(r"[A-Za-z_][\w.]{0,79}")
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A message: who says it, and its blocks by their keys."""
+
+    id: str
+    role: str
+    blocks: dict[str, str]
 
 
 class Renderer:
-    """Renders one session's conversation."""
+    """Renders one session's conversation, for a reader who prefers code folded or not."""
 
-    def __init__(self, session: str) -> None:
+    def __init__(self, session: str, *, fold_code: bool = True) -> None:
         self._session = session
+        self._folded = fold_code
+        # Of each block the part that it was made from: most of a conversation is as it was a moment ago.
+        self._made: dict[str, tuple[object, str]] = {}
 
-    def messages(self, conversation: Iterable[Message]) -> list[ChatMessage]:
-        """Render messages, oldest first."""
-        rendered: list[ChatMessage] = []
+    def messages(self, conversation: Iterable[Message], files: AbstractSet[str] = frozenset()) -> list[Rendered]:
+        """Render messages, oldest first; `files` are the names that become links."""
+        rendered: list[Rendered] = []
         pictures = 0
-        for message in conversation:
+        for number, message in enumerate(conversation):
             if isinstance(message, Question):
-                rendered += self.question(message)
+                rendered.append(self.question(message, number))
             else:
-                rendered += self.answer(message, pictures)
-                pictures += count_pictures(message)
+                rendered.append(self.answer(message, number, pictures, files))
+                pictures += pictures_of(message)
         return rendered
 
-    def question(self, question: Question) -> list[ChatMessage]:
+    def question(self, question: Question, number: int = 0) -> Rendered:
         """Render what the user said, and the files that came with it."""
-        contents = [_text(without_html(question.content))] if question.content.strip() else []
-        if chips := snippets.chips(({"path": path} for path in question.attachments), self._session):
-            contents.append(snippets.component(chips))
-        return [_message("user", contents)] if contents else []
+        name = question.id or f"n{number}"
+        chips = snippets.chips(({"path": path} for path in question.attachments), self._session)
+        raw = f'data-raw="{escape(question.content)}" data-attachments="{escape(json.dumps(question.attachments))}"'
+        bubble = f'<div class="gb-bubble" {raw}>{_asked(question.content)}</div>'
+        tools = (
+            _branches(question.id, question.siblings)
+            + snippets.button("copy", words.COPY, "copy")
+            + snippets.button("edit-question", words.EDIT_QUESTION, "edit")
+            + snippets.button("ask-delete", words.DELETE_TURN, "delete")
+        )
+        return Rendered(name, "user", {f"{name}:q": f'{bubble}{chips}<div class="gb-tools">{tools}</div>'})
 
-    def answer(self, answer: Answer, pictures_before: int = 0) -> list[ChatMessage]:
+    def answer(
+        self, answer: Answer, number: int = 0, pictures_before: int = 0, files: AbstractSet[str] = frozenset()
+    ) -> Rendered:
         """Render an answer, whether it is finished or being written; pictures are numbered through the conversation."""
-        rendered: list[ChatMessage] = []
-        number = pictures_before
-        for part in answer.parts:
-            rendered += self._part(part, number)
-            number += _pictures_of(part)
+        name = answer.id or f"n{number}"
+        blocks: dict[str, str] = {}
+        pictures = pictures_before
+        for at, part in enumerate(answer.parts):
+            thinking = answer.status == "running" and at == len(answer.parts) - 1
+            if html := self._remembered(f"{name}:{at}", part, pictures, files, thinking=thinking):
+                blocks[f"{name}:{at}"] = html
+            pictures += count_pictures(part) if isinstance(part, Cell) else 0
         if closing := _closing(answer):
-            rendered.append(_message("assistant", [snippets.component(closing)]))
-        return rendered
+            blocks[f"{name}:end"] = closing
+        return Rendered(name, "assistant", blocks)
 
-    def _part(self, part: Part, pictures_before: int) -> list[ChatMessage]:
+    def _remembered(self, key: str, part: Part, pictures: int, files: AbstractSet[str], *, thinking: bool) -> str:
+        of: object = part
+        if isinstance(part, Text):
+            of = (part.text, part.reasoning, files, thinking)
+        elif isinstance(part, Cell):
+            of = None if part.status in GOING_ON else (part, pictures)
+        known = self._made.get(key)
+        if known is not None and of is not None and known[0] == of:
+            return known[1]
+        html = self._part(part, pictures, files, thinking=thinking)
+        self._made[key] = (of, html)
+        return html
+
+    def _part(self, part: Part, pictures: int, files: AbstractSet[str], *, thinking: bool) -> str:
         match part:
-            case Text(text):
-                said = without_html(with_file_links(text, self._session))
-                return [_message("assistant", [_text(said)])] if said.strip() else []
+            case Text(text, reasoning):
+                thought = _reasoning(reasoning, self._session, going_on=thinking and not text) if reasoning else ""
+                said = f'<div class="gb-said">{markdown_html(text, self._session, files)}</div>' if text.strip() else ""
+                return thought + said
             case Cell():
-                return self._cell(part, pictures_before)
+                return card(part, self._session, folded=self._folded) + below(part, self._session, pictures)
             case Rejected(name, reason):
-                note = words.REJECTED.format(name=name, reason=reason)
-                return [_message("assistant", [snippets.component(snippets.notice(note, "warning"))])]
+                return snippets.notice(words.REJECTED.format(name=name, reason=reason), "warning")
             case Notice(text):
-                return [_message("assistant", [snippets.component(snippets.notice(text, "warning"))])]
-
-    def _cell(self, cell: Cell, pictures_before: int) -> list[ChatMessage]:
-        pending = cell.status in {"writing", "running"}
-        card = _message("assistant", [_text(_inside(cell))])
-        card["metadata"] = {"title": cell_title(cell), "status": "pending" if pending else "done"}
-        if reason := _reason(cell):
-            card["metadata"]["log"] = reason
-        below = _below(cell, pictures_before)
-        if chips := snippets.chips(cell.files, self._session):
-            below.append(snippets.component(chips))
-        return [card, _message("assistant", below)] if below else [card]
+                return snippets.notice(text, "warning")
 
 
-def cell_title(cell: Cell) -> str:
-    """Return what a cell's card says when it is folded."""
-    if cell.status in {"writing", "running"}:
-        state = words.WRITING if cell.status == "writing" else words.RUNNING
-    elif cell.status == "error":
-        failure = _failure(cell)
-        name = failure.error if failure and _ERROR_NAME.fullmatch(failure.error) else ""
-        state = f"{words.FAILED}: {name}" if name else words.FAILED
-    else:
-        state = words.CELL_STATUS.get(cell.status, "")
-    took = duration_words(cell.duration_s) if cell.duration_s is not None and cell.status == "ok" else ""
-    return " · ".join(piece for piece in (words.PYTHON, state, took) if piece)
-
-
-def clipped(text: str, limit: int) -> str:
-    """Return the text's beginning and end when it is longer than the limit; the end matters more."""
-    if len(text) <= limit:
-        return text
-    head, tail = limit // 4, limit - limit // 4
-    gap = words.OUTPUT_CUT.format(count=len(text) - head - tail)
-    return f"{text[:head].rstrip()}\n\n{gap}\n\n{text[-tail:].lstrip()}"
-
-
-def count_pictures(answer: Answer) -> int:
+def pictures_of(answer: Answer) -> int:
     """Count the pictures of an answer, so that the next one's are numbered on."""
-    return sum(map(_pictures_of, answer.parts))
+    return sum(count_pictures(part) for part in answer.parts if isinstance(part, Cell))
 
 
-def _pictures_of(part: Part) -> int:
-    return sum(isinstance(shown, Picture) for shown in part.outputs) if isinstance(part, Cell) else 0
+def _asked(content: str) -> str:
+    for sign in _OWN_CODE:
+        if content.startswith(sign) and (code := content[len(sign) :].strip()):
+            return code_block(code, "python")
+    return f'<p class="gb-plain">{escape(content, quote=False)}</p>'
 
 
-def _inside(cell: Cell) -> str:
-    code = cell.code if len(cell.code) <= MAX_CODE else f"{cell.code[:MAX_CODE]}\n{words.CODE_CUT}"
-    blocks = [fenced(code.strip("\n"), "python")] if code.strip() else []
-    room = MAX_PRINTED
-    for text, language in _texts(cell.outputs):
-        if room <= 0 or not text.strip():
-            continue
-        shown = clipped(text, room)
-        room -= len(shown)
-        blocks.append(fenced(shown, language))
-    return "\n\n".join(blocks)
+def _reasoning(reasoning: str, session: str, *, going_on: bool) -> str:
+    title = words.REASONING_NOW if going_on else words.REASONING
+    pulse = '<span class="gb-pulse" aria-hidden="true"></span>' if going_on else ""
+    thought = markdown_html(reasoning, session)
+    return f'<details class="gb-reasoning"><summary>{pulse}{escape(title)}</summary><div>{thought}</div></details>'
 
 
-def _texts(outputs: list[Shown]) -> list[tuple[str, str]]:
-    """Return the texts of a cell in order; what is printed to stdout and stderr in turn stays one text."""
-    texts: list[tuple[str, str]] = []
-    raw = ""
-    for shown in outputs:
-        if isinstance(shown, Printed):
-            raw += shown.text
-            continue
-        texts.append((printed(raw), "text"))
-        raw = ""
-        if isinstance(shown, Plain):
-            texts.append((shown.text, shown.language or "text"))
-        elif isinstance(shown, Failure):
-            texts.append((shown.traceback, "text"))
-    return [*texts, (printed(raw), "text")]
-
-
-def _below(cell: Cell, pictures_before: int) -> list[dict[str, Any]]:
-    contents: list[dict[str, Any]] = []
-    number = pictures_before
-    for shown in cell.outputs:
-        match shown:
-            case Picture(name, size):
-                number += 1
-                alt = words.PICTURE_ALT.format(number=number)
-                contents.append(snippets.component(snippets.picture(name, alt, size)))
-            case Frame(name):
-                contents.append(snippets.component(snippets.frame(name)))
-            case Plot(name, height):
-                contents.append(snippets.component(snippets.chart(name, height)))
-            case Prose(markdown):
-                contents.append(_text(markdown))
-            case Remark(text):
-                contents.append(snippets.component(snippets.notice(text)))
-            case _:
-                continue
-    notices = [*cell.notices, *([words.CELL_TRUNCATED] if cell.truncated else [])]
-    return contents + [snippets.component(snippets.notice(text)) for text in notices]
+def _branches(identity: str, siblings: list[str]) -> str:
+    """Return ‹ 1/2 › where there are several; nothing where there are not."""
+    if len(siblings) < 2 or identity not in siblings:
+        return ""
+    at = siblings.index(identity)
+    pieces: list[str] = []
+    for label, icon, to in ((words.EARLIER_BRANCH, "left", at - 1), (words.LATER_BRANCH, "right", at + 1)):
+        if 0 <= to < len(siblings):
+            pieces.append(snippets.button("show", label, icon, to=siblings[to]))
+        else:
+            named = f'data-icon="{icon}" aria-label="{escape(label)}"'
+            pieces.append(f'<button type="button" class="gb-tool" disabled {named}></button>')
+    return f'<span class="gb-branches">{pieces[0]}{at + 1}/{len(siblings)}{pieces[1]}</span>'
 
 
 def _closing(answer: Answer) -> str:
-    """Return the last line of an answer: what goes on, or how it ended."""
+    """Return the last line of an answer: what goes on, or how it ended and what can be done with it."""
+    if answer.status == "running":
+        return _going_on(answer)
+    ended = ""
+    again = snippets.button("regenerate", words.TRY_AGAIN) if answer.id else ""
     match answer.status:
-        case "running":
-            return _going_on(answer)
         case "stopped":
-            return snippets.notice(words.STOPPED)
+            ended = snippets.notice(words.STOPPED)
         case "lost":
-            return snippets.notice(words.LOST, "warning")
+            ended = snippets.notice(words.LOST, "warning", again)
         case "failed":
             problem = answer.problem or {}
             title, detail = str(problem.get("title") or words.TURN_FAILED), str(problem.get("detail") or "")
-            return snippets.notice(words.PROBLEM.format(title=title, detail=detail) if detail else title, "error")
+            text = words.PROBLEM.format(title=title, detail=detail) if detail else title
+            ended = snippets.notice(text, "error", again)
         case _:
-            return ""
+            pass
+    model = f'<small class="gb-model">{escape(answer.model)}</small>' if answer.model else ""
+    tools = _branches(answer.id, answer.siblings) + snippets.button("copy-answer", words.COPY_ANSWER, "copy")
+    if answer.model:
+        tools += snippets.button("regenerate", words.REGENERATE, "again")
+    return f'{ended}<div class="gb-tools">{tools}{model}</div>'
 
 
 def _going_on(answer: Answer) -> str:
@@ -196,25 +168,5 @@ def _going_on(answer: Answer) -> str:
     if answer.sandbox_starts:
         return snippets.activity(words.STARTING_SANDBOX)
     last = answer.parts[-1] if answer.parts else None
-    shows_itself = isinstance(last, Text) or (isinstance(last, Cell) and last.status in {"writing", "running"})
+    shows_itself = isinstance(last, Text) or (isinstance(last, Cell) and last.status in GOING_ON)
     return "" if shows_itself else snippets.activity(words.THINKING)
-
-
-def _failure(cell: Cell) -> Failure | None:
-    return next((shown for shown in reversed(cell.outputs) if isinstance(shown, Failure)), None)
-
-
-def _reason(cell: Cell) -> str:
-    """Return what went wrong in a line, so that nobody has to unfold the card for it; Gradio shows it as plain text."""
-    failure = _failure(cell) if cell.status == "error" else None
-    line = " ".join(printed(failure.message).split()) if failure else ""
-    return line if len(line) <= MAX_REASON else f"{line[:MAX_REASON]}…"
-
-
-def _message(role: str, content: list[dict[str, Any]]) -> ChatMessage:
-    return {"role": role, "content": content}
-
-
-def _text(text: str) -> dict[str, Any]:
-    # As a dict: Gradio dedents a plain string as if it were a docstring.
-    return {"type": "text", "text": text}

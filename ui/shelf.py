@@ -17,10 +17,12 @@ MEDIA_TYPES = {
     "svg": "image/svg+xml",
 }
 # Shown by documents around them (frames.py), never served as they are.
-FRAMED = frozenset({"html", "plotly"})
+FRAMED = frozenset({"html", "plotly", "table"})
+# Served as what it is, to be shown by the browser's own viewer.
+PAPER = "pdf"
 BUDGET_BYTES = 512 * 1024 * 1024
 
-_NAME = re.compile(r"[0-9a-f]{64}\.(?:" + "|".join([*MEDIA_TYPES, *FRAMED]) + ")")
+_NAME = re.compile(r"[0-9a-f]{64}\.(?:" + "|".join([*MEDIA_TYPES, *FRAMED, PAPER]) + ")")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MAGIC = (
     (_PNG, "png"),

@@ -27,7 +27,9 @@ class Failure:
 
     error: str
     message: str
-    traceback: str
+    # As HTML: the frame that matters, and everything.
+    frame: str = ""
+    whole: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """Markdown: a table, a formula, or what the code displayed as Markdown."""
+    """What the code displayed as Markdown, or a formula."""
 
     markdown: str
 
@@ -61,10 +63,33 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table on the shelf, to be sorted and searched in a sandboxed frame; how many rows it has decides its height."""
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A Vega or Vega-Lite figure on the shelf, to be drawn in a sandboxed frame only."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A PDF on the shelf, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Remark:
     """Why an output is not shown."""
 
     text: str
 
 
-Shown = Printed | Plain | Failure | Picture | Frame | Prose | Plot | Remark
+Shown = Printed | Plain | Failure | Picture | Frame | Prose | Plot | Sheet | Chart | Paper | Remark

@@ -1,19 +1,31 @@
-"""An HTML table, as pandas writes it, turned into a Markdown table: text only, nothing of its markup survives. Pure."""
+"""An HTML table, as pandas writes it, as rows of text: nothing of its markup survives. Pure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from html.parser import HTMLParser
 
-from ui import words
-from ui.markdown import escaped
+MAX_ROWS = 2000
+MAX_COLUMNS = 200
+MAX_CELL = 1000
 
-MAX_ROWS = 60
-MAX_COLUMNS = 30
-MAX_CELL = 200
+_EMPTY = frozenset({"", "...", "NaN", "NaT", "None", "<NA>", "nan"})
 
 
-def markdown_table(html: str) -> str | None:
-    """Return the table as Markdown, or None when the HTML is not one plain table."""
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table's cells; of a larger one the beginning, and how large it is."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    # Which columns hold nothing but numbers.
+    numeric: list[bool]
+    all_rows: int
+    all_columns: int
+
+
+def read_table(html: str) -> Table | None:
+    """Read the HTML, or return None when it is not one plain table."""
     reader = _Reader()
     reader.feed(html)
     reader.close()
@@ -24,7 +36,9 @@ def markdown_table(html: str) -> str | None:
     rows = _without_index_name(rows)
     if columns < 1 or any(len(row) != columns for row in rows):
         return None
-    return _written(rows, columns)
+    kept = [[cell[:MAX_CELL] for cell in row[:MAX_COLUMNS]] for row in rows[: MAX_ROWS + 1]]
+    numeric = [all(is_number(row[at]) for row in kept[1:]) for at in range(len(kept[0]))]
+    return Table(kept[0], kept[1:], numeric, len(rows) - 1, columns)
 
 
 def _without_index_name(rows: list[list[str]]) -> list[list[str]]:
@@ -35,30 +49,9 @@ def _without_index_name(rows: list[list[str]]) -> list[list[str]]:
     return rows
 
 
-def _written(rows: list[list[str]], columns: int) -> str:
-    shown_columns = min(columns, MAX_COLUMNS)
-    body = rows[1 : MAX_ROWS + 1]
-    numeric = [all(_is_number(row[at]) for row in body) for at in range(shown_columns)]
-    lines = [_line(rows[0][:shown_columns]), _line_of(["---:" if right else "---" for right in numeric])]
-    lines += [_line(row[:shown_columns]) for row in body]
-    notes: list[str] = []
-    if len(rows) - 1 > MAX_ROWS:
-        notes.append(words.TABLE_CUT.format(rows=MAX_ROWS, total=len(rows) - 1))
-    if columns > MAX_COLUMNS:
-        notes.append(words.COLUMNS_CUT.format(columns=MAX_COLUMNS, total=columns))
-    return "\n".join(lines) + ("\n\n" + " ".join(notes) if notes else "")
-
-
-def _line(cells: list[str]) -> str:
-    return _line_of([escaped(cell[:MAX_CELL]) or " " for cell in cells])
-
-
-def _line_of(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _is_number(text: str) -> bool:
-    if text in {"", "...", "NaN", "NaT", "None", "<NA>"}:
+def is_number(text: str) -> bool:
+    """Tell whether a cell holds a number, or nothing."""
+    if text in _EMPTY:
         return True
     try:
         float(text.replace(",", "").removesuffix("%"))

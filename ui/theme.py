@@ -7,19 +7,9 @@ import gradio as gr
 _SANS = ("Inter", "ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
-# A frame tells how high its content is; it is believed only about its own height, within bounds.
 HEAD = """
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<script>
-window.addEventListener('message', (event) => {
-  const height = Number(event.data && event.data.gloveboxHeight);
-  if (!Number.isFinite(height)) return;
-  for (const frame of document.querySelectorAll('iframe.gb-frame')) {
-    if (frame.contentWindow === event.source) frame.style.height = Math.min(Math.max(height, 60), 720) + 'px';
-  }
-});
-</script>
 """
 
 

@@ -9,6 +9,7 @@ import gradio as gr
 from ui.actions import Actions
 from ui.page import Page
 from ui.panel_parts import CHANGED, SESSION_SHOWN
+from ui.turns import Turns
 
 # Explicit everywhere: Gradio's default lets one user at a time use a handler.
 _QUICK: dict[str, Any] = {
@@ -16,15 +17,16 @@ _QUICK: dict[str, Any] = {
     "show_progress": "hidden",
     "api_visibility": "private",
 }
-_WATCHING: dict[str, Any] = {**_QUICK, "trigger_mode": "multiple"}
 
 _FROM_BROWSER = """() => {
   return [new URLSearchParams(location.search).get('session') || '', window.innerWidth];
 }"""
+# The address names the session, so a reload shows it again; the conversation follows it, and the panels do.
 _TO_ADDRESS = f"""(session) => {{
   const address = new URL(location.href);
   if (session) address.searchParams.set('session', session); else address.searchParams.delete('session');
   history.replaceState(null, '', address);
+  window.glovebox?.watch?.(session ?? '');
   {SESSION_SHOWN}
 }}"""
 # On a phone an open side covers the page: whoever chose something there wants to see it.
@@ -44,21 +46,17 @@ _ATTACHED_NAMES = """(value) => {
 }"""
 
 
-def wire(demo: gr.Blocks, page: Page, actions: Actions) -> None:
+def wire(demo: gr.Blocks, page: Page, actions: Actions, turns: Turns) -> None:
     """Connect everything; call within `gr.Blocks`."""
     sides = [page.sessions, page.title, page.profile, page.export]
-    opened = [page.session, page.conversation, page.stop, page.notice, *sides]
-    loaded = [page.person, page.sessions_panel, page.files_panel, page.model, page.banner, *opened]
+    opened = [page.session, page.notice, page.approval, page.model, page.banner, *sides]
+    loaded = [page.person, page.sessions_panel, page.files_panel, *opened]
     asked = [page.session, page.prompt, page.attached, page.carried, page.notice, *sides]
 
     def then_watch(dependency: Any) -> None:
-        addressed = dependency.then(None, page.session, js=_TO_ADDRESS, **_QUICK)
-        addressed.then(
-            actions.follow, page.session, [page.conversation, page.stop, page.pulse, page.notice], **_WATCHING
-        )
+        dependency.then(None, page.session, js=_TO_ADDRESS, **_QUICK)
 
     then_watch(demo.load(actions.open_page, [page.session, page.width], loaded, js=_FROM_BROWSER, **_QUICK))
-    demo.unload(actions.leave)
 
     then_watch(page.sessions.choose(actions.choose, None, opened, **_QUICK))
     page.sessions.rename(actions.rename, page.session, [page.notice, *sides], **_QUICK)
@@ -67,14 +65,17 @@ def wire(demo: gr.Blocks, page: Page, actions: Actions) -> None:
     page.new_session.click(None, js=_TO_MIDDLE, **_QUICK)
     page.sessions.choose(None, js=_TO_MIDDLE, **_QUICK)
 
-    question = [page.prompt, page.session, page.model, page.profile, page.carried]
-    then_watch(page.prompt.submit(actions.send, question, asked, **_QUICK))
+    chosen = [page.session, page.model, page.profile, page.approval]
+    then_watch(page.prompt.submit(actions.send, [page.prompt, *chosen, page.carried], asked, **_QUICK))
     page.prompt.change(None, page.prompt, page.attached, js=_ATTACHED_NAMES, **_QUICK)
-    then_watch(page.conversation.example_select(actions.send_example, question, asked, **_QUICK))
+    then_watch(page.conversation.act(turns.act, chosen, [page.session, page.notice], **_QUICK))
+    page.conversation.gone(turns.gone, None, page.notice, **_QUICK)
     # Not queued: it must work while everything else waits.
     page.stop.click(actions.stop, page.session, None, queue=False, **_QUICK)
 
-    page.pulse.change(actions.refresh, page.session, [page.notice, *sides], **{**_QUICK, "trigger_mode": "always_last"})
-    page.model.change(actions.choose_model, page.model, page.banner, **_QUICK)
-    then_watch(page.files.begin(actions.begin, page.profile, opened, **_QUICK))
-    page.pulse.change(None, None, js=CHANGED, **_QUICK)
+    again = {**_QUICK, "trigger_mode": "always_last"}
+    page.conversation.pulse(actions.refresh, page.session, [page.notice, *sides], **again)
+    page.conversation.pulse(None, None, js=CHANGED, **again)
+    page.model.input(actions.choose_model, [page.model, page.session], [page.banner, page.notice], **_QUICK)
+    page.approval.input(actions.choose_approval, [page.approval, page.session], page.notice, **_QUICK)
+    then_watch(page.files.begin(actions.begin, [page.profile, page.approval], opened, **_QUICK))

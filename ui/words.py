@@ -14,17 +14,20 @@ sys.modules[__name__].__class__ = SpokenModule
 TITLE = "Glovebox"
 DEMO_MODEL = "glovebox-demo"
 
-# The first-use page
+# The first-use page; HTML where it is marked up
+WELCOME_TITLE = "What shall we find out?"
 WELCOME = (
-    "# What shall we find out?\n\n"
-    "Ask in plain words. A model writes Python, and the Python runs in a **sealed sandbox on your own host**: "
-    "no network, its own files, and nothing of yours but what you put in."
+    "Ask in plain words, and drop in your files. A model writes Python, and the Python runs in a "
+    "<b>sealed sandbox on your own host</b>: no network, its own files, and nothing of yours but what you put in."
 )
 EXAMPLES = (
-    "Plot a damped sine wave, and say what the damping does.",
-    "Fit a linear regression to my table and plot it. If I uploaded none, make one up.",
-    "Describe the table that I uploaded: its columns, what is missing, what stands out.",
-    "Make an Excel file with a year of sales and a chart in it, to download.",
+    ("Find what drives it", "Fit a linear regression to bike_rentals.csv that predicts the rentals, and plot it."),
+    ("Get to know a table", "Describe bike_rentals.csv: its columns, what is missing, what stands out."),
+    ("Make a file to hand on", "Make an Excel workbook with a chart out of bike_rentals.csv, to download."),
+)
+EXAMPLES_TABLE = (
+    "The examples bring a table of their own: two years of a town's bicycle rentals. "
+    "Begin a message with <code>!</code> to run Python yourself."
 )
 
 # The model's banner
@@ -61,7 +64,17 @@ MODEL = "Model"
 PROFILE = "Sandbox"
 PROFILE_CHOICE = "Sandbox: {name}"
 CONVERSATION = "Conversation"
+APPROVAL = "Running code"
+APPROVAL_AUTO = "Code runs by itself"
+APPROVAL_ASK = "Ask before running code"
 UPLOAD_FAILED = "The file {name} could not be uploaded: {detail}"
+
+# What was used
+METER_WINDOW = "{filled} of {window}"
+METER_WINDOW_WHY = "How much of what the model can read at once the last request took, in tokens"
+METER_TOKENS = "{count} tokens"
+METER_TOKENS_WHY = "In this session: {asked} tokens asked, {answered} answered"
+METER_COST = "cost {cost}"
 
 # Files
 FILES = "Files"
@@ -70,16 +83,22 @@ DOWNLOAD = "Download"
 
 # Cells
 PYTHON = "Python"
-WRITING = "writing…"
-RUNNING = "running…"
 FAILED = "failed"
-CELL_STATUS = {
+CELL_STATES = {
+    "writing": "writing…",
+    "running": "running…",
+    "waiting": "waits for you",
+    "refused": "refused",
     "timeout": "stopped at the time limit",
     "interrupted": "interrupted",
     "out_of_memory": "out of memory",
     "sandbox_lost": "the sandbox was lost",
     "not_run": "not run",
 }
+COPY_CODE = "Copy the code"
+EDIT_AND_RUN = "Edit and run again"
+WHOLE_TRACEBACK = "Whole traceback"
+WHOLE_OUTPUT = "The whole output"
 OUTPUT_CUT = "… {count} characters are left out here …"
 CODE_CUT = "… the rest of the code is left out here …"
 CELL_TRUNCATED = "The output was cut; the whole is in the workspace, under outputs/."
@@ -92,6 +111,10 @@ SCRIPTS_LEFT_OUT = "This output contains scripts. They are not run here; the exp
 CHART_BROKEN = "This chart cannot be drawn here: it makes no sense, or needs something from another site."
 HTML_CUT = "An HTML output is too large to be shown here ({size})."
 UNSHOWN = "An output of the kind {kind} cannot be shown here."
+TABLE_FRAME = "Table, made by the code above; a click on a column sorts it"
+SEARCH_TABLE = "Search in this table"
+PDF = "PDF"
+LOOK = "Show"
 TABLE_CUT = "The first {rows} of {total} rows are shown."
 COLUMNS_CUT = "The first {columns} of {total} columns are shown."
 CHANGED = "changed"
@@ -108,6 +131,39 @@ LOST = (
 TURN_FAILED = "The answer failed"
 PROBLEM = "{title}: {detail}"
 
+TRY_AGAIN = "Try again"
+REASONING = "Thoughts"
+REASONING_NOW = "Thinking…"
+
+# What can be done with messages
+COPY = "Copy"
+COPIED = "Copied"
+COPY_ANSWER = "Copy the answer"
+REGENERATE = "Answer again"
+EDIT_QUESTION = "Edit, and ask anew"
+DELETE_TURN = "Delete this question and its answer"
+DELETE_TURN_ASKED = "Delete this question and its answer? Files and variables stay."
+EARLIER_BRANCH = "The version before"
+LATER_BRANCH = "The version after"
+ASK_EDITED = "Ask"
+RUN_EDITED = "Run"
+CANCEL = "Cancel"
+
+# Approval of code
+APPROVAL_ASKED = "The model wants to run this code. You decide."
+APPROVE = "Run"
+EDIT_APPROVAL = "Edit"
+REFUSE = "Refuse"
+
+# The conversation's frame
+TO_END = "To the end"
+ENLARGED = "Picture"
+CLOSE = "Close"
+RECONNECTING = "The connection is lost. It comes back by itself; nothing is lost meanwhile."
+ANSWER_READY = "The answer is finished."
+
+STILL_ANSWERING = "An answer is being written. What you wrote stays here: send it when that is finished, or stop it."
+
 # Errors of the page itself
 UNREACHABLE = "The Glovebox service does not answer. Nothing is lost; try again in a moment."
 UNREADABLE = "The Glovebox service answered with something unreadable (status {status})."
@@ -118,6 +174,7 @@ LOGIN_NEEDED = "This page asks for the token of this Glovebox (GLOVEBOX_TOKEN) a
 FORBIDDEN_HOST = "This host name is not allowed. Add it to GLOVEBOX_UI_HOSTS."
 FORBIDDEN_ORIGIN = "Requests from other sites are not allowed."
 NOT_FOUND = "There is nothing here."
+NO_PDF = "This file is no PDF, whatever its name says."
 FILES_ONLY = "Please have a look at what I uploaded."
 
 # The login page; further keys are the codes of the API's problems, and why a browser was sent there.

@@ -66,7 +66,7 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
     @app.get("/v1/sessions")
     async def listed(search: str = "") -> list[JSON]:
         text = search.lower()
-        found = [each for each in sessions.values() if text in f"{each.about['name']} {each.messages}".lower()]
+        found = [each for each in sessions.values() if text in f"{each.about['name']} {each.tree}".lower()]
         return sorted((each.about for each in found), key=lambda each: each["last_active_at"], reverse=True)
 
     @app.post("/v1/sessions", status_code=201)
@@ -124,11 +124,12 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
         content = sessions[sid].files[path][0]
         asked = request.headers.get("range", "").removeprefix("bytes=")
         if asked:
-            first, last = (int(number) for number in asked.split("-"))
+            first, last = (int(number or len(content) - 1) for number in asked.split("-"))
             part = content[first : last + 1]
             where = {"content-range": f"bytes {first}-{last}/{len(content)}", "accept-ranges": "bytes"}
             return Response(part, 206, where, "text/csv")
-        return Response(content, 200, {"accept-ranges": "bytes"}, "text/csv")
+        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        return Response(content, 200, {"accept-ranges": "bytes"}, kind)
 
     @app.delete("/v1/sessions/{sid}/files/{path:path}")
     async def removed(sid: str, path: str) -> Response:
@@ -138,7 +139,19 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
 
     @app.get("/v1/sessions/{sid}/messages")
     async def messages(sid: str) -> Any:
-        return sessions[sid].messages if sid in sessions else missing(sid)
+        return sessions[sid].shown() if sid in sessions else missing(sid)
+
+    def begin(session: Session, asked: str, parent: str, model: str | None) -> Response:
+        name = f"m{len(session.tree) + 1}x{os.urandom(2).hex()}"
+        answer = session.add({"id": name, "role": "assistant", "model": model or "glovebox-demo", "status": "running",
+                              "parts": [], "problem": None, "created_at": now()}, parent)  # fmt: skip
+        session.about |= {"state": "busy", "last_active_at": now()}
+        session.turn = turn = Turn(answer)
+        turn.task = asyncio.create_task(Script(session, turn, pace).play(asked))
+        return StreamingResponse(turn.log(0), media_type="text/event-stream")
+
+    def running() -> Response:
+        return problem(409, "turn_running", "An answer is being written in this session; wait for it, or stop it.")
 
     @app.post("/v1/sessions/{sid}/messages")
     async def asked(sid: str, question: JSON) -> Response:
@@ -146,17 +159,41 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
         if session is None:
             return missing(sid)
         if session.turn:
-            return problem(409, "turn_running", "An answer is being written in this session; wait for it, or stop it.")
-        content = str(question["content"])
-        session.messages.append({"id": "u", "role": "user", "content": content, "created_at": now(),
-                                 "attachments": question.get("attachments") or []})  # fmt: skip
-        answer: JSON = {"id": "a", "role": "assistant", "model": question.get("model"), "status": "running",
-                        "parts": [], "problem": None, "created_at": now()}  # fmt: skip
-        session.messages.append(answer)
-        session.about |= {"state": "busy", "last_active_at": now()}
-        session.turn = turn = Turn(answer)
-        turn.task = asyncio.create_task(Script(session, turn, pace).play(content))
-        return StreamingResponse(turn.log(0), media_type="text/event-stream")
+            return running()
+        edits = question.get("edits")
+        parent = session.tree[edits]["parent_id"] if edits else session.head
+        name = f"m{len(session.tree) + 1}x{os.urandom(2).hex()}"
+        session.add({"id": name, "role": "user", "content": str(question["content"]), "created_at": now(),
+                     "attachments": question.get("attachments") or []}, parent)  # fmt: skip
+        return begin(session, str(question["content"]), name, question.get("model"))
+
+    @app.post("/v1/sessions/{sid}/messages/{mid}/regenerate")
+    async def regenerated(sid: str, mid: str, wanted: JSON) -> Response:
+        session = sessions[sid]
+        if session.turn:
+            return running()
+        asked = (
+            session.tree[mid] if session.tree[mid]["role"] == "user" else session.tree[session.tree[mid]["parent_id"]]
+        )
+        return begin(session, asked["content"], asked["id"], wanted.get("model"))
+
+    @app.post("/v1/sessions/{sid}/messages/{mid}/show")
+    async def branched(sid: str, mid: str) -> Response:
+        sessions[sid].head = sessions[sid].leaf(mid)
+        return Response(status_code=204)
+
+    @app.delete("/v1/sessions/{sid}/messages/{mid}")
+    async def dropped(sid: str, mid: str) -> Response:
+        sessions[sid].drop(mid)
+        return Response(status_code=204)
+
+    @app.post("/v1/sessions/{sid}/approvals/{call}")
+    async def decided(sid: str, call: str, decision: JSON) -> Response:
+        waiting = sessions[sid].waiting.get(call)
+        if waiting is None or waiting.done():
+            return problem(404, "nothing_waits", "Nothing waits for this decision any more.")
+        waiting.set_result(decision)
+        return Response(status_code=204)
 
     @app.get("/v1/sessions/{sid}/events")
     async def events(sid: str, request: Request) -> Response:

@@ -48,6 +48,31 @@ def png(width: int = 640, height: int = 400) -> bytes:
     )
 
 
+def wav(seconds: float = 1.0) -> bytes:
+    """Make a sound: silence."""
+    data = bytes(int(8000 * seconds))
+    return b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + struct.pack(
+        "<IHHIIHH", 16, 1, 1, 8000, 8000, 1, 8
+    ) + b"data" + struct.pack("<I", len(data)) + data  # fmt: skip
+
+
+def pdf() -> bytes:
+    """Make a PDF of one page."""
+    said = b"BT /F1 24 Tf 40 100 Td (A paper) Tj ET"
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 200]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
+        b"<</Length %d>>stream\n%s\nendstream" % (len(said), said),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    body = b"%PDF-1.4\n" + b"".join(b"%d 0 obj%s endobj\n" % (at + 1, each) for at, each in enumerate(objects))
+    return body + b"trailer<</Root 1 0 R>>"
+
+
+MADE = {".png": png, ".wav": wav, ".pdf": pdf}
+
+
 def shown(**data: Any) -> JSON:
     bundle = {key.replace("__", "/"): value for key, value in data.items()}
     return {"output_type": "display_data", "data": bundle, "metadata": {}}
@@ -65,6 +90,8 @@ def failing_cell(number: int) -> JSON:
         "traceback": [
             "\x1b[0;31m---------------------------------------\x1b[0m",
             "\x1b[0;31mKeyError\x1b[0m    Traceback (most recent call last)",
+            "File \x1b[0;32m/opt/python/lib/pandas/core/indexes/base.py:3812\x1b[0m, in Index.get_loc(self, key)\n"
+            "\x1b[1;32m   3811\x1b[0m try:\n\x1b[0;32m-> 3812\x1b[0m     return self._engine.get_loc(casted_key)",
             'Cell \x1b[0;32mIn[1], line 4\x1b[0m\n\x1b[1;32m      4\x1b[0m sales["margin"] = sales["profit"]',
             "\x1b[0;31mKeyError\x1b[0m: 'profit'",
         ],
@@ -100,7 +127,12 @@ def rich_cell(number: int) -> JSON:
         "document.getElementById('p').textContent='script ran; the page: '+reached;"
         "fetch('/healthz').catch(e=>document.body.append(' fetch: '+e.name))</script>"
     )
+    rows = "".join(f"<tr><th>{n}</th><td>day {n}</td><td>{(n * 37) % 101}.5</td></tr>" for n in range(40))
+    head = "<thead><tr><th></th><th>day</th><th>sold</th></tr></thead>"
+    table = f"<table class=dataframe>{head}<tbody>{rows}</tbody></table>"
     outputs = [
+        printed("UserWarning: this is told on stderr\n", "stderr"),
+        shown(text__html=table, text__plain="  day sold"),
         printed("\x1b[32mgreen\x1b[0m\n 10%|#         |\r100%|##########|\n"),
         shown(text__html=TABLE, text__plain="      month  revenue"),
         {"output_type": "display_data", "data": {"image/svg+xml": svg}, "metadata": {}},
@@ -112,5 +144,11 @@ def rich_cell(number: int) -> JSON:
     return {
         "cell_id": f"c{number}", "code": "show_everything()  # ``` and ````\n", "execution_count": 3, "status": "ok",
         "outputs": outputs, "duration_s": 64.2, "truncated": True,
-        "files": [{"path": "näme with space.txt", "size": 5_300_000, "change": "changed"}],
+        "files": [
+            {"path": "näme with space.txt", "size": 5_300_000, "change": "changed"},
+            {"path": "by_month.csv", "size": 312, "change": "created"},
+            {"path": "chart.png", "size": 31_000, "change": "created"},
+            {"path": "paper.pdf", "size": 2_000, "change": "created"},
+            {"path": "tone.wav", "size": 90_000, "change": "created"},
+        ],
     }  # fmt: skip

@@ -34,7 +34,7 @@ def _add_me(app: FastAPI) -> None:  # noqa: C901  (one short handler for each ca
         "instructions": "",
         "language": None,
         "theme": "system",
-        "fold_code": False,
+        "fold_code": True,
         "default_model": None,
     }
     keys: dict[str, JSON] = {}

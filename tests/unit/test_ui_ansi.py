@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ui.ansi import printed
+from ui.ansi import coloured, printed
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,23 @@ def test_a_long_progress_bar_is_quick() -> None:
     began = time.monotonic()
     assert printed("".join(f"\r{step:5d} {'#' * 60}" for step in range(4000))).startswith(" 3999")
     assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("plain <b> & text", "plain &lt;b&gt; &amp; text"),
+        ("\x1b[31mred\x1b[0m plain", '<span class="gb-red">red</span> plain'),
+        (
+            "\x1b[1;32mboth\x1b[22mgreen",
+            '<span class="gb-green gb-bold">both</span><span class="gb-green">green</span>',
+        ),
+        ("\x1b[94mbright\x1b[39m", '<span class="gb-blue">bright</span>'),
+        ("\x1b[38;5;31mof 256\x1b[38;2;1;2;31mof all", "of 256of all"),
+        ("\x1b[31mgone\r\x1b[0mover", "over"),
+        ("\x1b[31m<img>\x1b[1K", "     "),
+        ("\x1b[99;;9mx", "x"),
+    ],
+)
+def test_colours_are_classes_and_nothing_is_obeyed(raw: str, shown: str) -> None:
+    assert coloured(raw) == shown

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ui.conversation import Answer, Cell, Notice, Question, Rejected, Text, apply, from_messages, is_running
+from ui.applying import apply
+from ui.conversation import Answer, Cell, Notice, Question, Rejected, Text, files_of, from_messages, running_answer
 from ui.shown import Plain, Printed
 
 
@@ -97,28 +98,106 @@ def test_the_end_of_a_turn_leaves_nothing_that_seems_to_go_on() -> None:
 
 def test_stored_messages_are_read_and_a_running_answer_is_left_to_its_events() -> None:
     stored = [
-        {"role": "user", "content": "hello", "attachments": ["a.csv", {"path": "b.csv"}]},
         {
+            "id": "q",
+            "role": "user",
+            "content": "hello",
+            "attachments": ["a.csv", {"path": "b.csv"}],
+            "siblings": ["q", "q2"],
+        },
+        {
+            "id": "a",
+            "siblings": ["a"],
             "role": "assistant",
             "model": "m",
             "status": "failed",
             "problem": {"detail": "d"},
             "parts": [
-                {"type": "text", "text": "t"},
-                {"type": "cell", "cell_id": "1", "code": "x", "status": "error", "outputs": [], "duration_s": 1.0},
+                {"type": "text", "text": "t", "reasoning": "r"},
+                {"type": "notice", "code": "repaired", "text": "told"},
+                {"type": "waiting_call", "call_id": "c", "code": "y"},
+                {
+                    "type": "cell",
+                    "cell_id": "1",
+                    "code": "x",
+                    "status": "error",
+                    "outputs": [],
+                    "duration_s": 1.0,
+                    "execution_count": 4,
+                    "files": [{"path": "out.csv"}],
+                },
                 {"type": "rejected_call", "name": "n", "reason": "r"},
                 {"type": "of the future"},
             ],
         },
-        {"role": "assistant", "status": "running", "parts": []},
+        {"id": "r", "role": "assistant", "status": "running", "parts": [{"type": "text", "text": "half"}]},
     ]
-    question, answer = from_messages(stored)
-    assert question == Question("hello", ["a.csv", "b.csv"])
+    question, answer, running = from_messages(stored)
+    assert question == Question("hello", ["a.csv", "b.csv"], "q", ["q", "q2"])
     assert isinstance(answer, Answer)
-    assert answer.parts == [Text("t"), Cell("x", "error", "1", duration_s=1.0), Rejected("n", "r")]
-    assert is_running(stored)
-    assert not is_running(stored[:2])
+    assert answer.siblings == ["a"]
+    assert answer.parts == [
+        Text("t", "r"),
+        Notice("told"),
+        Cell("y", "not_run", call_id="c"),
+        Cell("x", "error", "1", execution_count=4, duration_s=1.0, files=[{"path": "out.csv"}]),
+        Rejected("n", "r"),
+    ]
+    assert running == Answer("r")
+    assert running_answer([question, answer, running]) is running
+    assert running_answer([question, answer]) is None
+    assert files_of([question, answer]) == {"a.csv", "b.csv", "out.csv"}
 
 
 def test_events_of_the_future_change_nothing() -> None:
     assert play(("brand_new", {"text": "x"})) == Answer()
+
+
+def test_thoughts_come_before_what_is_said() -> None:
+    answer = play(
+        ("reasoning_delta", {"text": "h"}),
+        ("reasoning_delta", {"text": "m"}),
+        ("text_delta", {"text": "so"}),
+        ("reasoning_delta", {"text": "again"}),
+    )
+    assert answer.parts == [Text("so", "hm"), Text("", "again")]
+
+
+def test_a_reply_that_broke_off_is_taken_back_as_far_as_it_had_done_nothing() -> None:
+    answer = play(
+        ("text_delta", {"text": "a"}),
+        ("cell_started", {"cell_id": "1", "code": "x"}),
+        finished("1"),
+        ("text_delta", {"text": "half"}),
+        ("code_delta", {"call": "0", "text": "pri"}),
+        ("reply_restarted", {"round": 2}),
+    )
+    assert [type(part) for part in answer.parts] == [Text, Cell]
+    assert answer.drafts == {}
+
+
+def test_a_cell_waits_and_runs_with_the_code_that_was_approved() -> None:
+    answer = play(("code_delta", {"call": "0", "text": "rm"}), ("approval_asked", {"call_id": "c", "code": "rm"}))
+    cell = answer.parts[0]
+    assert isinstance(cell, Cell)
+    assert (cell.status, cell.call_id) == ("waiting", "c")
+    apply(answer, "approval_given", {"call_id": "c", "decision": "run", "code": "ls"})
+    assert (cell.status, cell.code) == ("writing", "ls")
+    apply(answer, "cell_started", {"cell_id": "1", "code": "ls"})
+    assert answer.parts == [cell]
+    assert (cell.status, cell.cell_id) == ("running", "1")
+
+
+def test_a_cell_that_was_refused_never_runs() -> None:
+    answer = play(
+        ("approval_asked", {"call_id": "c", "code": "rm"}),
+        ("approval_given", {"call_id": "c", "decision": "refuse", "code": "rm"}),
+        ("approval_given", {"call_id": "of nobody", "decision": "run", "code": "x"}),
+        ("turn_finished", {"status": "done", "problem": None}),
+    )
+    assert [part.status for part in answer.parts if isinstance(part, Cell)] == ["refused"]
+
+
+def test_usage_is_kept_as_it_was_told_last() -> None:
+    answer = play(("usage", {"tokens_in": 1}), ("usage", {"tokens_in": 5, "window": 10}))
+    assert answer.usage == {"tokens_in": 5, "window": 10}

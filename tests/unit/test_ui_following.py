@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ import uvicorn
 from tests.unit import fake_api
 from ui import events, words
 from ui.api_client import Api, ApiError
-from ui.conversation import Answer, Cell, Text, apply
+from ui.applying import apply
+from ui.conversation import Answer, Cell, Text
 from ui.events import Event, read_event
-from ui.following import Following, View, Watchers
+from ui.following import Following, View
 from ui.intake import Intake
 from ui.luggage import Luggage, free_name, sweep
+from ui.nudges import Nudges
 from ui.shelf import Shelf
 
 
@@ -37,59 +39,112 @@ async def api() -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-def following(api: Api, tmp_path: Path) -> Following:
-    return Following(api, Intake(Shelf(tmp_path / "shelf")))
+def nudges() -> Nudges:
+    return Nudges()
+
+
+@pytest.fixture
+def following(api: Api, tmp_path: Path, nudges: Nudges) -> Callable[[str], Following]:
+    return lambda session: Following(api, Intake(Shelf(tmp_path / "shelf")), nudges, session)
+
+
+Make = Callable[[str], Following]
 
 
 async def new_session(api: Api) -> str:
     return (await api.create_session("s", None))["id"]
 
 
-async def watched(following: Following, session: str) -> list[View]:
-    async with aclosing(following.watch(session)) as views:
-        return [view async for view in views]
+async def watched(following: Following, until: Callable[[View], bool]) -> list[View]:
+    """Watch until a view is as it is waited for; return all of them."""
+    views: list[View] = []
+    async with asyncio.timeout(60), aclosing(following.watch()) as coming:
+        async for view in coming:
+            views.append(view)
+            if until(view):
+                break
+    return views
 
 
 def text_of(view: View) -> str:
-    return str(view.messages)
+    return "\n".join(html for message in view.messages or [] for html in message.blocks.values())
 
 
-async def test_a_turn_is_seen_growing_and_ends_as_it_is_stored(api: Api, following: Following) -> None:
+def ended(view: View) -> bool:
+    return not view.running and bool(view.messages)
+
+
+async def test_a_turn_is_seen_growing_and_ends_as_it_is_stored(api: Api, following: Make) -> None:
     session = await new_session(api)
     await api.ask(session, "Show me the sales", [], None)
-    views = await watched(following, session)
-    assert len(views) > 3
+    views = await watched(following(session), ended)
     assert [view.running for view in views[:-1]].count(True) >= 2
-    assert not views[-1].running
-    assert any(view.files_changed for view in views)
-    assert "Python · writing…" in str([view.messages for view in views])
-    for expected in ("Python · failed: KeyError", "Python · 1.4 s", "/pictures/", "by_month.csv", "was repaired"):
+    assert views[-1].pulse > views[0].pulse
+    assert any("writing…" in text_of(view) for view in views)
+    for expected in ("failed: KeyError", "1.4 s", "pictures/", "by_month.csv", "was repaired"):
         assert expected in text_of(views[-1])
-    (stored,) = await watched(following, session)
-    live = [message["metadata"]["title"] for message in views[-1].messages or [] if "metadata" in message]
-    assert live == [message["metadata"]["title"] for message in stored.messages or [] if "metadata" in message]
+    last_live = next(view for view in reversed(views) if view.running)
+    blocks = [list(view.messages[-1].blocks) for view in (last_live, views[-1]) if view.messages]
+    assert blocks[0] == blocks[1][: len(blocks[0])], "what is stored has other keys than what was live"
+    assert (views[-1].usage or {})["window"] == 128_000
 
 
-async def test_a_page_that_comes_later_sees_the_turn_from_its_beginning(api: Api, following: Following) -> None:
+async def test_a_page_that_comes_later_sees_the_turn_from_its_beginning(api: Api, following: Make) -> None:
     session = await new_session(api)
     await api.ask(session, "slow one", [], None)
-    async with aclosing(following.watch(session)) as views:
-        seen = [await anext(views) for _ in range(6)]
-    assert seen[-1].running
-    again = await watched_until_text(following, session)
-    assert "I will look at the **sales**" in again
+    await watched(following(session), lambda view: "KeyError" in text_of(view))
+    again = await watched(following(session), lambda view: "KeyError" in text_of(view))
+    assert "<strong>sales</strong>" in text_of(again[-1])
     await api.stop(session)
-    views_to_the_end = await watched(following, session)
-    assert words.STOPPED in text_of(views_to_the_end[-1])
-    assert not views_to_the_end[-1].running
+    to_the_end = await watched(following(session), ended)
+    assert words.STOPPED in text_of(to_the_end[-1])
 
 
-async def watched_until_text(following: Following, session: str) -> str:
-    async with aclosing(following.watch(session)) as views:
-        async for view in views:
-            if "sales" in text_of(view):
-                return text_of(view)
-    raise AssertionError("never seen")
+async def test_what_another_page_does_is_seen_by_a_nudge(api: Api, following: Make, nudges: Nudges) -> None:
+    session = await new_session(api)
+    watching = asyncio.create_task(watched(following(session), lambda view: "gb-bubble" in text_of(view)))
+    await asyncio.sleep(0)
+    while not nudges._waiting:
+        await asyncio.sleep(0.01)
+    await api.ask(session, "fail, please", [], None)
+    nudges.nudge(session)
+    assert "fail, please" in text_of((await watching)[-1])
+
+
+async def test_what_a_script_does_is_seen_without_one(
+    api: Api, following: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.following.POLLS_S", (0.02,))
+    session = await new_session(api)
+    watching = asyncio.create_task(watched(following(session), lambda view: "gb-bubble" in text_of(view)))
+    await asyncio.sleep(0.1)
+    await api.ask(session, "fail, please", [], None)
+    assert "fail, please" in text_of((await watching)[-1])
+
+
+async def test_a_service_that_is_away_is_waited_for(api: Api, following: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.following.RETRIES_S", (0.01,))
+    session = await new_session(api)
+    await api.ask(session, "fail, please", [], None)
+    there, asked = api.messages, 0
+
+    async def away(session: str) -> list[dict[str, Any]]:
+        nonlocal asked
+        asked += 1
+        if asked < 4:
+            raise ApiError(words.UNREACHABLE)
+        return await there(session)
+
+    monkeypatch.setattr(api, "messages", away)
+    views = await watched(following(session), ended)
+    assert [view.offline for view in views[:3]] == [words.UNREACHABLE] * 3
+    assert views[-1].offline == ""
+
+
+async def test_a_session_that_is_gone_is_said(api: Api, following: Make) -> None:
+    with pytest.raises(ApiError) as raised:
+        await watched(following("nobody"), ended)
+    assert raised.value.status == 404
 
 
 async def test_a_broken_stream_is_taken_up_where_it_broke(api: Api) -> None:
@@ -196,16 +251,6 @@ def test_what_an_earlier_process_left_is_swept(tmp_path: Path) -> None:
     os.utime(old, (1, 1))
     sweep(tmp_path)
     assert (old.exists(), new.exists()) == (False, True)
-
-
-def test_only_the_newest_watcher_of_a_page_may_speak() -> None:
-    watchers = Watchers()
-    first, other = watchers.enter("page"), watchers.enter("other page")
-    second = watchers.enter("page")
-    assert [watchers.may_speak("page", watcher) for watcher in (first, second)] == [False, True]
-    watchers.leave("page")
-    assert not watchers.may_speak("page", second)
-    assert watchers.may_speak("other page", other)
 
 
 @pytest.mark.parametrize("data", ["", "no JSON", "[1]", "null"])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.engine import ROOT
 from ui.frames import document, policy, scripts
 
-KINDS = ("html", "plotly")
+KINDS = ("html", "plotly", "table")
 HOSTILE = [
     "</script><script>alert(1)</script>",
     "<!--<script>",
@@ -47,7 +47,10 @@ class Read(HTMLParser):
 
 
 def written(kind: str, text: str) -> str:
-    return text if kind == "html" else json.dumps({"data": [{"text": text}], "layout": {text: text}})
+    if kind == "html":
+        return text
+    table = {"columns": [text], "rows": [[text]], "numeric": [False], "note": text}
+    return json.dumps(table if kind == "table" else {"data": [{"text": text}], "layout": {text: text}})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -57,7 +60,8 @@ def test_nothing_that_was_displayed_leaves_its_block_of_data(kind: str, text: st
     read = Read(end[1] + end[2])
     assert read.tags == [("script", "application/json"), ("script", None), ("script", None)]
     shown = json.loads(read.scripts[0])
-    assert (shown if kind == "html" else shown["data"][0]["text"]) == text
+    found = {"html": lambda: shown, "plotly": lambda: shown["data"][0]["text"], "table": lambda: shown["note"]}
+    assert found[kind]() == text
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -98,6 +102,6 @@ def test_the_library_is_the_version_that_the_sandbox_has() -> None:
 
 def test_our_scripts_can_stand_in_a_document() -> None:
     """Within a script element, `</script` ends it and `<!--` begins something that hides its end."""
-    for script in (*scripts("html"), *scripts("plotly")):
+    for script in (script for kind in KINDS for script in scripts(kind)):
         assert not re.search(r"</script|<!--", script, re.IGNORECASE)
         assert "\r" not in script and "\0" not in script

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.fake_cells import TABLE, png
+from tests.unit.fake_cells import TABLE, pdf, png
 from ui.intake import Intake
 from ui.shelf import Shelf, picture_kind, picture_size
-from ui.shown import Failure, Frame, Picture, Plain, Plot, Printed, Prose, Remark
-from ui.tables import MAX_COLUMNS, MAX_ROWS, markdown_table
+from ui.shown import Failure, Frame, Paper, Picture, Plain, Plot, Printed, Prose, Remark, Sheet
+from ui.tables import MAX_COLUMNS, MAX_ROWS, read_table
 
 
 @pytest.fixture
@@ -65,35 +65,52 @@ def test_html_is_framed_unless_its_text_says_as_much(intake: Intake, shelf: Shel
     assert intake.output(display(text__html="<b>x</b>", text__plain="x = 1")) == Plain("x = 1")
 
 
-def test_a_data_frame_is_a_table(intake: Intake) -> None:
+def test_a_data_frame_is_a_table_of_texts(intake: Intake, shelf: Shelf) -> None:
     shown = intake.output(display(text__html=TABLE, text__plain="   month"))
-    assert isinstance(shown, Prose)
-    assert shown.markdown.split("\n") == [
-        "|   | month | revenue |",
-        "| ---: | --- | ---: |",
-        r"| 0 | January | 1204\.5 |",
-        r"| 1 | February \<b\> | 998\.0 |",
-    ]
+    assert isinstance(shown, Sheet)
+    path = shelf.find(shown.name)
+    assert path is not None
+    assert json.loads(path.read_text()) == {
+        "columns": ["", "month", "revenue"],
+        "rows": [["0", "January", "1204.5"], ["1", "February <b>", "998.0"]],
+        "numeric": [True, False, True],
+        "note": "",
+    }
 
 
-def test_only_a_plain_table_becomes_markdown() -> None:
-    assert markdown_table("<p>no table</p>") is None
-    assert markdown_table('<table><tr><th colspan="2">a</th></tr><tr><td>1</td><td>2</td></tr></table>') is None
-    assert markdown_table("<table><tr><td>1</td></tr><tr><td>1</td><td>2</td></tr></table>") is None
-    assert markdown_table("<table><tr><td>1</td></tr></table>" * 2) is None
+def test_only_a_plain_table_is_read() -> None:
+    assert read_table("<p>no table</p>") is None
+    assert read_table('<table><tr><th colspan="2">a</th></tr><tr><td>1</td><td>2</td></tr></table>') is None
+    assert read_table("<table><tr><td>1</td></tr><tr><td>1</td><td>2</td></tr></table>") is None
+    assert read_table("<table><tr><td>1</td></tr></table>" * 2) is None
 
 
 def test_a_named_index_does_not_take_a_row() -> None:
     html = "<table><tr><th></th><th>n</th></tr><tr><th>month</th><th></th></tr><tr><th>May</th><td>1</td></tr></table>"
-    assert (markdown_table(html) or "").startswith("| month | n |")
+    table = read_table(html)
+    assert table is not None
+    assert (table.columns, table.rows) == (["month", "n"], [["May", "1"]])
 
 
-def test_a_large_table_is_cut_and_says_so() -> None:
+def test_a_large_table_is_cut_and_says_so(intake: Intake, shelf: Shelf) -> None:
     row = "<tr>" + "<td>1</td>" * (MAX_COLUMNS + 5) + "</tr>"
-    table = markdown_table("<table>" + row * (MAX_ROWS + 20) + "</table>") or ""
-    assert f"The first {MAX_ROWS} of {MAX_ROWS + 19} rows" in table
-    assert f"The first {MAX_COLUMNS} of {MAX_COLUMNS + 5} columns" in table
-    assert table.count("\n| 1") == MAX_ROWS
+    table = read_table("<table>" + row * (MAX_ROWS + 20) + "</table>")
+    assert table is not None
+    assert (len(table.rows), table.all_rows) == (MAX_ROWS, MAX_ROWS + 19)
+    assert (len(table.columns), table.all_columns) == (MAX_COLUMNS, MAX_COLUMNS + 5)
+    wide = "<table>" + row * 3 + "</table>"
+    shown = intake.output(display(text__html=wide))
+    assert isinstance(shown, Sheet)
+    path = shelf.find(shown.name)
+    assert path is not None
+    assert f"The first {MAX_COLUMNS} of {MAX_COLUMNS + 5} columns" in json.loads(path.read_text())["note"]
+
+
+def test_a_pdf_is_one_by_its_bytes(intake: Intake) -> None:
+    encoded = base64.b64encode(pdf()).decode()
+    assert isinstance(intake.output(display(application__pdf=encoded)), Paper)
+    forged = base64.b64encode(b"<script>").decode()
+    assert intake.output(display(application__pdf=forged, text__plain="p")) == Plain("p")
 
 
 def test_the_other_kinds(intake: Intake) -> None:
@@ -101,13 +118,13 @@ def test_the_other_kinds(intake: Intake) -> None:
     assert intake.output(display(text__plain="\x1b[31m42\x1b[0m")) == Plain("42")
     assert intake.output(display(application__json={"a": 1})) == Plain('{\n  "a": 1\n}', "json")
     assert intake.output(display(text__latex="$x^2$", text__plain="<Latex>")) == Prose("$$x^2$$")
-    assert intake.output(display(text__markdown="**b** <img>")) == Prose("**b** &lt;img>")
+    assert intake.output(display(text__markdown="**b** <img>")) == Prose("**b** <img>")
     assert isinstance(intake.output(display(image__svg="<svg/>", **{"image__svg+xml": "<svg/>"})), Picture)
     assert isinstance(intake.output(display(application__x="?")), Remark)
     assert isinstance(intake.output({"output_type": "display_data"}), Remark)
     error = {"output_type": "error", "ename": "E", "evalue": "v", "traceback": ["\x1b[31mT\x1b[0m", "E: v"]}
-    assert intake.output(error) == Failure("E", "v", "T\nE: v")
-    assert intake.output({"output_type": "error", "ename": "E", "evalue": "v"}) == Failure("E", "v", "E: v")
+    assert intake.output(error) == Failure("E", "v", '<span class="gb-red">T</span>\nE: v')
+    assert intake.output({"output_type": "error", "ename": "E", "evalue": "v"}) == Failure("E", "v")
 
 
 def test_of_a_plotly_figure_only_what_is_drawn_is_kept(intake: Intake, shelf: Shelf) -> None:

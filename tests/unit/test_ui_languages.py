@@ -11,9 +11,8 @@ import pytest
 from ui import languages, panel_words, words
 from ui.api_client import Api
 from ui.app import blocks
-from ui.intake import Intake
 from ui.logins import Logins
-from ui.shelf import Shelf
+from ui.nudges import Nudges
 from ui.spoken_blocks import in_every_language
 
 SCRIPTS = Path(languages.__file__).parents[1] / "browser"
@@ -38,10 +37,9 @@ def flat(texts: dict[str, Any]) -> dict[str, str]:
     """Every text under a name of its own."""
     found: dict[str, str] = {}
     for name, text in texts.items():
-        if isinstance(text, dict):
-            found |= {f"{name}.{key}": value for key, value in text.items()}
-        elif isinstance(text, tuple | list):
-            found |= {f"{name}.{number}": value for number, value in enumerate(text)}
+        if isinstance(text, dict | tuple | list):
+            inside = text.items() if isinstance(text, dict) else enumerate(text)
+            found |= flat({f"{name}.{key}": value for key, value in inside})
         else:
             found[name] = text
     return found
@@ -127,9 +125,9 @@ def test_what_the_reader_chose_comes_before_what_the_browser_says(cookie: str, c
     assert languages.wanted(headers) == chosen
 
 
-def test_labels_are_told_in_every_language_and_their_components_are_the_same(tmp_path: Path) -> None:
+def test_labels_are_told_in_every_language_and_their_components_are_the_same() -> None:
     logins = Logins(Api("http://api", None))
-    demo = in_every_language(lambda: blocks(logins, Intake(Shelf(tmp_path / "shelf"))))
+    demo = in_every_language(lambda: blocks(logins, Nudges()))
     english_config = demo.config
     with languages.speaking("zh"):
         chinese = demo.config
