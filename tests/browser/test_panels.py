@@ -152,7 +152,7 @@ def test_files_are_dropped_pasted_looked_into_renamed_taken_back_and_fetched(pag
     row(page, "pasted.md").hover()
     row(page, "pasted.md").get_by_role("button", name="Delete").click()
     expect(row(page, "pasted.md").get_by_role("button", name="Keep")).to_be_focused()
-    row(page, "pasted.md").locator(".gb-danger").click()
+    row(page, "pasted.md").locator(".gb-dangerous").click()
     expect(row(page, "pasted.md")).to_have_count(0, timeout=SLOW)
     with page.expect_download() as download:
         page.locator("#files a", has_text="Download all").click()
@@ -192,16 +192,16 @@ def test_sessions_are_searched_put_to_sleep_and_restarted_with_a_question(page: 
     page.locator("#find input").fill("LIGHTHOUSES")
     expect(mine).to_be_visible(timeout=SLOW)
     expect(page.locator("#stop")).to_be_hidden(timeout=SLOW)
-    expect(page.locator("#bar .gb-state")).to_have_text("awake", timeout=SLOW)
+    expect(page.locator("#bar .gb-how")).to_have_text("awake", timeout=SLOW)
     expect(page.locator("#sessions .gb-takes").first).to_contain_text("MB", timeout=SLOW)
     page.locator("#bar button").first.click()
     page.get_by_role("button", name="Restart").click()
     expect(page.locator(".gb-menu")).to_contain_text("All variables of this session will be lost.")
-    page.locator(".gb-menu .gb-danger").click()
+    page.locator(".gb-menu .gb-dangerous").click()
     expect(page.locator(".gb-menu")).to_contain_text("Python is fresh now.", timeout=SLOW)
     picture(page, "session-menu")
     page.get_by_role("button", name="Put to sleep").click()
-    expect(page.locator("#bar .gb-state")).to_have_text("asleep", timeout=SLOW)
+    expect(page.locator("#bar .gb-how")).to_have_text("asleep", timeout=SLOW)
 
 
 def test_another_language_and_dark_colours_are_kept_and_so_is_what_was_typed(
@@ -289,7 +289,7 @@ def test_a_hidden_page_for_admins_asks_nothing_and_its_figures_move_when_it_is_s
     assert asked
     name = admin.locator("tbody tr").first.locator("th").inner_text()
     admin.get_by_role("button", name=f"Stop {name}").first.click()
-    admin.locator(".gb-asks .gb-danger").click()
+    admin.locator(".gb-asks .gb-dangerous").click()
     expect(admin.locator(".gb-asks")).to_have_count(0, timeout=SLOW)
 
 
@@ -298,7 +298,7 @@ def test_nothing_here_fails_wcag(browser: Browser, page_url: str, scheme: Any, w
     context = browser.new_context(viewport={"width": width, "height": 850}, color_scheme=scheme)
     page, _ = opened(context, page_url)
     page.locator("#open-settings").wait_for(state="attached", timeout=SLOW)
-    expect(page.locator("#conversation button").first).to_be_visible(timeout=SLOW)
+    expect(page.locator("#conversation .gb-welcome")).to_be_visible(timeout=SLOW)
     found = {"first": violations(page)}
     page.locator("#prompt textarea").fill("rich please")
     page.keyboard.press("Enter")

@@ -15,7 +15,7 @@ const rows = node('tbody', {});
 const headings = ['session', 'owner', 'state', 'cpu', 'memory', 'disk', 'profile'].map((each) => node('th', { scope: 'col' }, say(`col_${each}`)));
 const table = node('div', { class: 'gb-scrolls', tabindex: '0', role: 'region', 'aria-label': say('running') },
   node('table', {}, node('thead', {}, node('tr', {}, headings, node('td', {}))), rows));
-const nobody = node('p', { class: 'gb-empty' }, say('nothing_runs'));
+const nobody = node('p', { class: 'gb-none' }, say('nothing_runs'));
 sandboxes.append(node('h2', { id: 'gb-host' }, say('running')), cards, told, table, nobody);
 
 let before = new Map();
@@ -28,7 +28,7 @@ async function look() {
     show(await call('GET', ['admin', 'sandboxes']));
     told.replaceChildren();
   } catch (problem) {
-    told.replaceChildren(node('p', { class: 'gb-said gb-bad', role: 'alert' }, problem.message));
+    told.replaceChildren(node('p', { class: 'gb-remark gb-bad', role: 'alert' }, problem.message));
   }
   timer = setTimeout(look, LOOK_MS);
 }
@@ -69,7 +69,7 @@ function made(each) {
       await call('POST', ['admin', 'sandboxes', each.session_id, 'stop']);
       look();
     }));
-  }, { class: 'gb-button', 'aria-label': `${say('stop')} ${each.name}` });
+  }, { class: 'gb-btn', 'aria-label': `${say('stop')} ${each.name}` });
   last.append(stop);
   row.append(last);
   return row;
@@ -100,10 +100,10 @@ function showAccounts() {
   const password = node('input', { class: 'gb-input', id: 'gb-user-password', type: 'password', minlength: '10', maxlength: '200', autocomplete: 'new-password' });
   const role = roles('member');
   role.id = 'gb-user-role';
-  const add = node('button', { class: 'gb-button gb-first' }, say('account_add'));
+  const add = node('button', { class: 'gb-btn gb-first' }, say('account_add'));
   const form = node('form', { class: 'gb-pair' }, node('label', { for: name.id }, say('name')), name,
     node('label', { for: role.id }, say('role')), role,
-    node('label', { for: password.id }, say('password')), password, node('p', { class: 'gb-hint' }, say('account_hint')), add);
+    node('label', { for: password.id }, say('password')), password, node('p', { class: 'gb-explains' }, say('account_hint')), add);
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     doing(add, said, async () => {
@@ -140,9 +140,9 @@ function accountRow(user, said, again) {
   role.addEventListener('change', () => change({ role: role.value }, 'account_changed')());
   const last = node('td', { class: 'gb-last' });
   const shut = button(user.disabled ? say('enable') : say('disable'), change({ disabled: !user.disabled }, user.disabled ? 'account_enabled' : 'account_disabled'),
-    { class: 'gb-button', 'aria-label': `${user.disabled ? say('enable') : say('disable')} ${user.name}` });
+    { class: 'gb-btn', 'aria-label': `${user.disabled ? say('enable') : say('disable')} ${user.name}` });
   const renew = button(say('password_set'), () => { if (!last.querySelector('form')) last.append(newPassword(user, said, again)); },
-    { class: 'gb-button', 'aria-label': `${say('password_set')} ${user.name}` });
+    { class: 'gb-btn', 'aria-label': `${say('password_set')} ${user.name}` });
   last.append(renew, shut);
   return node('tr', { class: user.disabled ? 'gb-off' : '' }, node('th', { scope: 'row' }, user.name, user.disabled ? node('small', {}, ` ${say('is_disabled')}`) : ''),
     node('td', {}, role), node('td', {}, user.password ? say('yes') : say('no')), node('td', {}, moment(user.created_at)), last);
@@ -150,7 +150,7 @@ function accountRow(user, said, again) {
 
 function newPassword(user, said, again) {
   const wanted = node('input', { class: 'gb-input', type: 'password', required: true, minlength: '10', maxlength: '200', autocomplete: 'new-password', 'aria-label': say('password_for', { name: user.name }) });
-  const form = node('form', { class: 'gb-inline' }, wanted, node('button', { class: 'gb-button gb-first' }, say('save')), sign('✕', say('cancel'), () => form.remove()));
+  const form = node('form', { class: 'gb-inline' }, wanted, node('button', { class: 'gb-btn gb-first' }, say('save')), sign('✕', say('cancel'), () => form.remove()));
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     doing(null, said, async () => {

@@ -6,11 +6,11 @@ import { settings } from './settings.js';
 const BUSY_MS = 1500;
 const IDLE_MS = 15_000;
 const { element } = await part('bar');
-const chip = node('span', { class: 'gb-state', role: 'status' });
+const chip = node('span', { class: 'gb-how', role: 'status' });
 const menu = node('div', { class: 'gb-menu', popover: 'auto', id: 'gb-session-menu' });
-const more = node('button', { type: 'button', class: 'gb-sign', popovertarget: 'gb-session-menu', 'aria-label': say('session_menu'), title: say('session_menu') },
+const more = node('button', { type: 'button', class: 'gb-glyph', popovertarget: 'gb-session-menu', 'aria-label': say('session_menu'), title: say('session_menu') },
   node('span', { 'aria-hidden': 'true' }, '⋯'));
-const bar = node('div', { class: 'gb-bar', hidden: true }, chip, more, menu);
+const bar = node('div', { class: 'gb-topbar', hidden: true }, chip, more, menu);
 element.replaceChildren(bar);
 
 let about = null;
@@ -47,7 +47,7 @@ function draw() {
   // Waking up is said until something runs: with what was kept, or what was lost.
   const state = about.queue_place ? 'queued' : about.state;
   const text = say(`state_${state}`, { place: about.queue_place });
-  chip.className = `gb-state gb-${about.state}`;
+  chip.dataset.state = about.state;
   chip.title = say(`kept_${state}`, { place: about.queue_place });
   if (text !== was) chip.textContent = was = text;
 }
@@ -87,7 +87,7 @@ async function share(session) {
   const told = node('div', {});
   const readers = node('ul', { class: 'gb-rows' });
   const name = node('input', { class: 'gb-input', id: 'gb-share-name', maxlength: '200', required: true, autocomplete: 'off' });
-  const give = node('button', { class: 'gb-button gb-first' }, say('share'));
+  const give = node('button', { class: 'gb-btn gb-first' }, say('share'));
   const form = node('form', { class: 'gb-inline' }, name, give);
   const list = async () => {
     const found = await call('GET', ['sessions', session, 'shares']);
@@ -96,7 +96,7 @@ async function share(session) {
         await call('DELETE', ['sessions', session, 'shares', each.name]);
         await list();
       })))));
-    if (!found.length) readers.append(node('li', { class: 'gb-empty' }, say('nobody_reads')));
+    if (!found.length) readers.append(node('li', { class: 'gb-none' }, say('nobody_reads')));
   };
   form.addEventListener('submit', (event) => {
     event.preventDefault();

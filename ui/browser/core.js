@@ -30,7 +30,7 @@ export function button(label, act, properties = {}) {
 // A button that is a sign; its label is said by whoever reads the page aloud, and shown when pointed at.
 export function sign(symbol, label, act, properties = {}) {
   return button(node('span', { 'aria-hidden': 'true' }, symbol), act, {
-    class: 'gb-sign', 'aria-label': label, title: label, ...properties,
+    class: 'gb-glyph', 'aria-label': label, title: label, ...properties,
   });
 }
 
@@ -124,14 +124,14 @@ export async function doing(trigger, told, act) {
   try {
     await act();
   } catch (problem) {
-    told.replaceChildren(node('p', { class: 'gb-said gb-bad', role: 'alert' }, problem.message));
+    told.replaceChildren(node('p', { class: 'gb-remark gb-bad', role: 'alert' }, problem.message));
   } finally {
     if (trigger) trigger.disabled = false;
   }
 }
 
 export function saidWell(told, text) {
-  told.replaceChildren(node('p', { class: 'gb-said', role: 'status' }, text));
+  told.replaceChildren(node('p', { class: 'gb-remark', role: 'status' }, text));
 }
 
 // A dialog in the middle of the page; it is gone from the document when it is closed.
@@ -161,7 +161,7 @@ export function confirming(question, label, act) {
   box.append(node('p', {}, question), button(label, (event) => doing(event.currentTarget, told, async () => {
     await act();
     box.remove();
-  }), { class: 'gb-danger' }), back, told);
+  }), { class: 'gb-dangerous' }), back, told);
   queueMicrotask(() => back.focus());
   return box;
 }

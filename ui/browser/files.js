@@ -10,16 +10,16 @@ const opened = new Set();
 let files = [];
 let about = null;
 
-const told = node('div', { class: 'gb-told' });
+const told = node('div', { class: 'gb-tell' });
 const tree = node('div', { class: 'gb-tree' });
 const disk = node('div', { class: 'gb-disk' });
 const picker = node('input', {
   type: 'file', multiple: true, class: 'gb-hidden', tabindex: '-1', 'aria-hidden': 'true',
   onchange: () => { uploads.add([...picker.files].map((file) => ({ file, path: file.name }))); picker.value = ''; },
 });
-const pick = button(say('upload'), () => picker.click(), { class: 'gb-button', id: 'upload' });
-const all = node('a', { class: 'gb-button', download: true }, say('download_all'));
-const tools = node('div', { class: 'gb-tools' }, pick, all, picker);
+const pick = button(say('upload'), () => picker.click(), { class: 'gb-btn', id: 'upload' });
+const all = node('a', { class: 'gb-btn', download: true }, say('download_all'));
+const tools = node('div', { class: 'gb-toolrow' }, pick, all, picker);
 const uploads = new Uploads({ refresh, begin: (name) => trigger('begin', { name }) });
 const panel = node('div', { class: 'gb-workspace' }, tools, uploads.element, told, tree, disk);
 element.replaceChildren(panel);
@@ -48,12 +48,12 @@ async function refresh() {
 
 function draw() {
   const session = openSession();
-  panel.classList.toggle('gb-read-only', !mayChange());
+  panel.classList.toggle('gb-foreign', !mayChange());
   pick.hidden = !mayChange();
   all.hidden = !session || !files.length;
   all.href = `${glovebox.root}archive/${encodeURIComponent(session)}`;
   const focused = document.activeElement?.closest?.('[data-path]')?.dataset.path;
-  tree.replaceChildren(files.length ? branch(asTree(files), '') : node('p', { class: 'gb-empty' }, say(session ? 'no_files' : 'no_session_files')));
+  tree.replaceChildren(files.length ? branch(asTree(files), '') : node('p', { class: 'gb-none' }, say(session ? 'no_files' : 'no_session_files')));
   if (focused) tree.querySelector(`[data-path="${CSS.escape(focused)}"] button`)?.focus();
   drawDisk();
 }
@@ -94,7 +94,7 @@ function branch(at, path) {
   const sorted = at.files.sort((a, b) => order(a.name, b.name));
   list.append(...sorted.slice(0, MAX_ROWS).map(fileRow));
   const more = sorted.length - MAX_ROWS;
-  if (more > 0) list.append(node('li', { class: 'gb-empty' }, say('files_more', { count: more.toLocaleString(glovebox.tag) })));
+  if (more > 0) list.append(node('li', { class: 'gb-none' }, say('files_more', { count: more.toLocaleString(glovebox.tag) })));
   return list;
 }
 
@@ -114,7 +114,7 @@ function fileRow(file) {
   const show = button([node('span', { class: 'gb-label' }, file.name)], () => preview(file, fileUrl(file.path)), {
     class: 'gb-open', title: say('preview_of', { name: file.path }),
   });
-  const load = node('a', { class: 'gb-sign', href: fileUrl(file.path), download: true, title: say('download') },
+  const load = node('a', { class: 'gb-glyph', href: fileUrl(file.path), download: true, title: say('download') },
     node('span', { 'aria-hidden': 'true' }, '↓'), node('span', { class: 'gb-hidden' }, `${say('download')} ${file.name}`));
   const line = node('div', { class: 'gb-line-of' }, show, node('small', {}, size(file.size)), load, ownTools(file.path, file.name, 'delete_file', true));
   return node('li', { class: 'gb-item', 'data-path': file.path }, line);

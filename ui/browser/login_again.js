@@ -21,7 +21,7 @@ async function ended() {
   const told = node('div', {});
   const name = node('input', { class: 'gb-input', id: 'gb-again-name', required: true, maxlength: '200', autocomplete: 'username', value: known?.name ?? '' });
   const password = node('input', { class: 'gb-input', id: 'gb-again-password', type: 'password', required: true, maxlength: '200', autocomplete: 'current-password' });
-  const enter = node('button', { class: 'gb-button gb-first' }, say('log_in'));
+  const enter = node('button', { class: 'gb-btn gb-first' }, say('log_in'));
   const elsewhere = node('a', { href: `${glovebox.root}login?why=ended${openSession() ? `&session=${encodeURIComponent(openSession())}` : ''}`, onclick: keep }, say('login_page'));
   const form = node('form', { class: 'gb-form' }, node('p', { role: 'alert' }, say('login_ended_kept')),
     node('label', { for: name.id }, say('name')), name, node('label', { for: password.id }, say('password')), password,

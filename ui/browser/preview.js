@@ -11,7 +11,7 @@ const TABLES = /\.(csv|tsv|tab)$/i;
 
 export async function preview(file, url) {
   const body = node('div', { class: 'gb-preview', tabindex: '0', role: 'region', 'aria-label': file.path }, node('p', {}, say('loading')));
-  const load = node('a', { class: 'gb-button', href: url, download: true }, `${say('download')} · ${size(file.size)}`);
+  const load = node('a', { class: 'gb-btn', href: url, download: true }, `${say('download')} · ${size(file.size)}`);
   const shown = dialog(file.path, node('div', { class: 'gb-previews' }, body, node('footer', {}, load)), { class: 'gb-dialog gb-wide' });
   try {
     body.replaceChildren(...(await looked(file, url)));
@@ -35,7 +35,7 @@ async function looked(file, url) {
   const cut = file.size > bytes.length;
   const text = new TextDecoder().decode(bytes);
   if (TABLES.test(file.path)) return table(cut ? text.slice(0, text.lastIndexOf('\n') + 1) || text : text, cut);
-  const more = cut ? [node('p', { class: 'gb-empty' }, say('text_cut', { size: size(bytes.length) }))] : [];
+  const more = cut ? [node('p', { class: 'gb-none' }, say('text_cut', { size: size(bytes.length) }))] : [];
   return [node('pre', {}, text), ...more];
 }
 
@@ -64,7 +64,7 @@ function table(text, cut) {
   const notes = [];
   if (cut || rest.length > ROWS) notes.push(say('rows_cut', { rows: Math.min(rest.length, ROWS) }));
   if (wide > COLUMNS) notes.push(say('columns_cut', { columns: COLUMNS, total: wide }));
-  return [shown, ...notes.map((note) => node('p', { class: 'gb-empty' }, note))];
+  return [shown, ...notes.map((note) => node('p', { class: 'gb-none' }, note))];
 }
 
 export function delimiter(text) {

@@ -7,7 +7,7 @@ const LOOK_MS = 10_000;
 const { element } = await part('find');
 const list = () => document.querySelector('#sessions');
 const input = node('input', { type: 'search', class: 'gb-input', placeholder: say('search'), 'aria-label': say('search'), maxlength: '200' });
-const none = node('p', { class: 'gb-empty', role: 'status' });
+const none = node('p', { class: 'gb-none', role: 'status' });
 element.replaceChildren(node('div', { class: 'gb-find' }, input, none));
 
 let found = null;

@@ -20,12 +20,12 @@ export function settings(first = 'general') {
       tab.tabIndex = chosen ? 0 : -1;
     }
     panel.setAttribute('aria-labelledby', `gb-tab-${name}`);
-    panel.replaceChildren(node('p', { class: 'gb-empty' }, say('loading')));
+    panel.replaceChildren(node('p', { class: 'gb-none' }, say('loading')));
     let content;
     try {
       content = await make();
     } catch (problem) {
-      content = node('p', { class: 'gb-said gb-bad', role: 'alert' }, problem.message);
+      content = node('p', { class: 'gb-remark gb-bad', role: 'alert' }, problem.message);
     }
     if (tabs.querySelector('[aria-selected=true]')?.id === `gb-tab-${name}`) panel.replaceChildren(content);
   };
@@ -52,7 +52,7 @@ export function settings(first = 'general') {
 export function field(id, label, input, hint) {
   input.id = id;
   if (hint) input.setAttribute('aria-describedby', `${id}-hint`);
-  return node('div', { class: 'gb-field' }, node('label', { for: id }, label), input, hint && node('p', { class: 'gb-hint', id: `${id}-hint` }, hint));
+  return node('div', { class: 'gb-labelled' }, node('label', { for: id }, label), input, hint && node('p', { class: 'gb-explains', id: `${id}-hint` }, hint));
 }
 
 export function select(choices, chosen) {

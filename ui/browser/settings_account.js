@@ -20,7 +20,7 @@ function password(who) {
   const old = node('input', { class: 'gb-input', type: 'password', required: true, autocomplete: 'current-password', maxlength: '200' });
   const wanted = node('input', { class: 'gb-input', type: 'password', required: true, autocomplete: 'new-password', minlength: String(SHORTEST), maxlength: '200' });
   const again = node('input', { class: 'gb-input', type: 'password', required: true, autocomplete: 'new-password', maxlength: '200' });
-  const save = node('button', { class: 'gb-button gb-first' }, say('password_change'));
+  const save = node('button', { class: 'gb-btn gb-first' }, say('password_change'));
   const told = node('div', {});
   const form = node('form', { class: 'gb-form' }, node('h3', {}, say('password')),
     node('input', { type: 'text', autocomplete: 'username', value: who.name, hidden: true, 'aria-hidden': 'true' }),

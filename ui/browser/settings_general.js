@@ -14,7 +14,7 @@ export async function general() {
   const model = select(models, mine.default_model);
   const fold = node('input', { type: 'checkbox', checked: Boolean(mine.fold_code), id: 'gb-fold' });
   const instructions = node('textarea', { class: 'gb-input', rows: '5', maxlength: String(MAX_INSTRUCTIONS), value: mine.instructions ?? '' });
-  const save = node('button', { class: 'gb-button gb-first' }, say('save'));
+  const save = node('button', { class: 'gb-btn gb-first' }, say('save'));
   const told = node('div', {});
   const form = node('form', { class: 'gb-form' },
     field('gb-language', say('language'), language),

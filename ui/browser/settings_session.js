@@ -13,11 +13,11 @@ export async function ofSession() {
     approval.append(node('div', { class: 'gb-check' }, radio, node('label', { for: radio.id }, say(`approval_${each}`))));
   }
   const instructions = node('textarea', { class: 'gb-input', rows: '4', maxlength: '8000', value: about.instructions ?? '' });
-  const save = node('button', { class: 'gb-button gb-first' }, say('save'));
+  const save = node('button', { class: 'gb-btn gb-first' }, say('save'));
   const told = node('div', {});
   const usage = about.usage ?? {};
   const form = node('form', { class: 'gb-form' },
-    node('p', { class: 'gb-hint' }, say('session_is', { name: about.name, profile: about.profile })),
+    node('p', { class: 'gb-explains' }, say('session_is', { name: about.name, profile: about.profile })),
     field('gb-session-model', say('session_model'), model),
     approval,
     field('gb-session-instructions', say('session_instructions'), instructions, say('session_instructions_hint')),

@@ -15,12 +15,12 @@ async function ownTokens() {
   const told = node('div', {});
   const list = node('ul', { class: 'gb-rows' });
   const name = node('input', { class: 'gb-input', id: 'gb-token-name', required: true, maxlength: '100', autocomplete: 'off' });
-  const make = node('button', { class: 'gb-button gb-first' }, say('token_make'));
+  const make = node('button', { class: 'gb-btn gb-first' }, say('token_make'));
   const form = node('form', { class: 'gb-inline' }, name, make);
   const fill = async () => {
     const found = await call('GET', ['tokens']);
     list.replaceChildren(...found.map((each) => tokenRow(each, fill)));
-    if (!found.length) list.append(node('li', { class: 'gb-empty' }, say('no_tokens')));
+    if (!found.length) list.append(node('li', { class: 'gb-none' }, say('no_tokens')));
   };
   form.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -32,7 +32,7 @@ async function ownTokens() {
     });
   });
   await fill();
-  return node('section', {}, node('h3', {}, say('tokens')), node('p', { class: 'gb-hint' }, say('tokens_hint')),
+  return node('section', {}, node('h3', {}, say('tokens')), node('p', { class: 'gb-explains' }, say('tokens_hint')),
     node('label', { for: 'gb-token-name' }, say('token_name')), form, told, list);
 }
 
@@ -52,7 +52,7 @@ function secret(token) {
     shown.select();
     await navigator.clipboard?.writeText(token).catch(() => {});
     copy.textContent = say('copied');
-  }, { class: 'gb-button' });
+  }, { class: 'gb-btn' });
   return node('div', { class: 'gb-secret', role: 'status' }, node('p', {}, say('token_once')), node('div', { class: 'gb-inline' }, shown, copy));
 }
 
@@ -61,7 +61,7 @@ async function ownKeys() {
   const list = node('ul', { class: 'gb-rows' });
   const provider = node('input', { class: 'gb-input', id: 'gb-key-provider', required: true, maxlength: '100', list: 'gb-providers', autocomplete: 'off' });
   const key = node('input', { class: 'gb-input', id: 'gb-key', required: true, type: 'password', maxlength: '1000', autocomplete: 'off' });
-  const save = node('button', { class: 'gb-button gb-first' }, say('key_save'));
+  const save = node('button', { class: 'gb-btn gb-first' }, say('key_save'));
   const known = node('datalist', { id: 'gb-providers' });
   const form = node('form', { class: 'gb-pair' }, node('label', { for: 'gb-key-provider' }, say('provider')), provider, known,
     node('label', { for: 'gb-key' }, say('key')), key, save);
@@ -73,7 +73,7 @@ async function ownKeys() {
         await call('DELETE', ['me', 'keys', each.provider]);
         await fill();
       }), { class: 'gb-link', 'aria-label': `${say('forget')} ${each.provider}` }))));
-    if (!found.length) list.append(node('li', { class: 'gb-empty' }, say('no_keys')));
+    if (!found.length) list.append(node('li', { class: 'gb-none' }, say('no_keys')));
   };
   form.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -84,5 +84,5 @@ async function ownKeys() {
     });
   });
   await doing(null, told, fill);
-  return node('section', {}, node('h3', {}, say('keys')), node('p', { class: 'gb-hint' }, say('keys_hint')), form, told, list);
+  return node('section', {}, node('h3', {}, say('keys')), node('p', { class: 'gb-explains' }, say('keys_hint')), form, told, list);
 }

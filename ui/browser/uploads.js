@@ -90,7 +90,7 @@ export class Uploads {
     const results = await Promise.allSettled(back.map(({ session, path }) => call('POST', ['sessions', session, 'files', path, 'undo'])));
     results.forEach((result, at) => { if (result.status === 'rejected') this.failed.push({ path: back[at].path, why: result.reason.message }); });
     this.draw();
-    if (!this.failed.length) this.element.replaceChildren(node('p', { class: 'gb-said', role: 'status' }, say('upload_undone')));
+    if (!this.failed.length) this.element.replaceChildren(node('p', { class: 'gb-remark', role: 'status' }, say('upload_undone')));
     this.refresh();
   }
 
@@ -125,13 +125,13 @@ export class Uploads {
     const box = node('div', { class: 'gb-uploaded' });
     if (this.done.length) {
       const undo = button(say('undo'), (event) => { event.currentTarget.disabled = true; this.undo(); }, { class: 'gb-link' });
-      box.append(node('p', { class: 'gb-said', role: 'status' }, say(key, { name: this.done[0].path, count: this.done.length }), ' ', undo));
+      box.append(node('p', { class: 'gb-remark', role: 'status' }, say(key, { name: this.done[0].path, count: this.done.length }), ' ', undo));
     }
     for (const { path, why } of this.failed.slice(0, NAMED_FAILURES)) {
-      box.append(node('p', { class: 'gb-said gb-bad', role: 'alert' }, say('upload_failed', { name: path, why })));
+      box.append(node('p', { class: 'gb-remark gb-bad', role: 'alert' }, say('upload_failed', { name: path, why })));
     }
     const more = this.failed.length - NAMED_FAILURES;
-    if (more > 0) box.append(node('p', { class: 'gb-said gb-bad' }, say('failures_more', { count: more })));
+    if (more > 0) box.append(node('p', { class: 'gb-remark gb-bad' }, say('failures_more', { count: more })));
     box.append(sign('✕', say('dismiss'), () => this.element.replaceChildren()));
     this.element.replaceChildren(box);
   }
