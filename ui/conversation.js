@@ -107,8 +107,7 @@ function paint() {
   painting = 0;
   if (!arranged) arrange();
   for (const key of dirty) {
-    const block = log.querySelector(`[data-key="${CSS.escape(key)}"]`);
-    if (block) fill(block, blocks[key]);
+    if (places.has(key)) fill(places.get(key), blocks[key]);
   }
   dirty.clear();
   settle(unsettled);
@@ -121,7 +120,9 @@ function paint() {
   cost = performance.now() - began;
 }
 
+let places = new Map();
 function arrange() {
+  places = new Map();
   const known = new Map([...log.children].map((message) => [message.dataset.id, message]));
   const messages = order.map(([id, role, keys]) => {
     const message = known.get(id) ?? document.createElement('article');
@@ -132,6 +133,7 @@ function arrange() {
     place(message, keys.map((key) => {
       const part = parts.get(key) ?? document.createElement('div');
       part.dataset.key = key;
+      places.set(key, part);
       return part;
     }));
     return message;
@@ -154,9 +156,11 @@ function fill(block, html) {
     block.waiting = html;
     return;
   }
-  const made = document.createElement('template');
-  made.innerHTML = html;
-  morph(block, made.content);
+  if (block.firstChild) {
+    const made = document.createElement('template');
+    made.innerHTML = html;
+    morph(block, made.content);
+  } else block.innerHTML = html;
   dress(block);
 }
 
