@@ -163,7 +163,8 @@ class Actions:
     async def _pickers(self, api: Api, first_use: bool, model: str | None) -> Changes:  # noqa: FBT001
         models, profiles, me = await api.models(), await api.profiles(), await api.me()
         usable = [model["id"] for model in models if model["available"]]
-        chosen = model if model in usable else _default_model(models)
+        wanted = model or await _own_default(api)
+        chosen = wanted if wanted in usable else _default_model(models)
         choices = [(words.PROFILE_CHOICE.format(name=each["name"]), each["name"]) for each in profiles]
         profile = next((each["name"] for each in profiles if each["default"]), None)
         return {
@@ -237,6 +238,14 @@ def _title(session: Session | None) -> str:
     name = session["name"] or words.UNNAMED if session else ""
     profile = f"<small>{escape(session['profile'])}</small>" if session else ""
     return f"<h1>{escape(name or words.TITLE)}</h1>{profile}"
+
+
+async def _own_default(api: Api) -> str | None:
+    """Return the model that this reader set for new sessions, if any."""
+    try:
+        return (await api.my_settings()).get("default_model")
+    except ApiError:
+        return None
 
 
 def _default_model(models: list[Model]) -> str | None:

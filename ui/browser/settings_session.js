@@ -1,6 +1,6 @@
 // Settings of the open session: its model, whether its code is asked for, what its model is told, what it took.
 
-import { call, doing, node, openSession, say, saidWell, size } from './core.js';
+import { call, doing, node, openSession, part, say, saidWell, size } from './core.js';
 import { field, measure, modelChoices, money, number, select } from './settings.js';
 
 export async function ofSession() {
@@ -34,7 +34,8 @@ export async function ofSession() {
       const chosen = approval.querySelector(':checked')?.value ?? 'auto';
       await call('PATCH', ['sessions', session], { model: model.value || null, approval: chosen, instructions: instructions.value });
       saidWell(told, say('saved'));
-      window.dispatchEvent(new Event('glovebox:changed'));
+      // What is picked beside the message box is to be the same: the session is opened again.
+      (await part('sessions')).trigger('choose', { id: session });
     });
   });
   return form;
