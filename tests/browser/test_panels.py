@@ -343,7 +343,9 @@ def test_beneath_a_prefix_of_a_proxy_everything_is_asked_beneath_it(context: Bro
     expect(page.locator("#conversation")).to_contain_text("a formula", timeout=SLOW)
     drawn = page.locator("#conversation .gb-picture img").first
     expect(drawn).to_be_visible(timeout=SLOW)
-    assert drawn.evaluate("image => image.complete && image.naturalWidth > 0")
+    page.wait_for_function(
+        "image => image.complete && image.naturalWidth > 0", arg=drawn.element_handle(), timeout=SLOW
+    )
     assert text_of_file(page, "a.txt") == "hello"
     for link in page.locator("#conversation a[href], #export a, #files a").all():
         assert str(link.evaluate("link => link.href")).startswith((beneath, "http://www.w3.org")), link.get_attribute(

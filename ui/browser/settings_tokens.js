@@ -19,7 +19,7 @@ async function ownTokens() {
   const form = node('form', { class: 'gb-inline' }, name, make);
   const fill = async () => {
     const found = await call('GET', ['tokens']);
-    list.replaceChildren(...found.map((each) => tokenRow(each, fill)));
+    list.replaceChildren(...found.map((each) => tokenRow(each, () => { told.replaceChildren(); return fill(); })));
     if (!found.length) list.append(node('li', { class: 'gb-none' }, say('no_tokens')));
   };
   form.addEventListener('submit', (event) => {
