@@ -106,7 +106,7 @@ def test_w5_f5_no_output_runs_asks_or_leads_anywhere(
     seen = watched(context)
     address = f"{site.page}/?session={session}"
     seen.page.goto(address)
-    count = len(html_cases("", 0)) + len(figures(""))
+    count = len(html_cases("", 0)) + len(figures("")) + 1  # and a table
     expect(seen.page.locator("iframe.gb-frame")).to_have_count(count, timeout=SLOW)
     # They are loaded when they come into sight; here all at once.
     seen.page.evaluate("document.querySelectorAll('iframe.gb-frame').forEach(frame => { frame.loading = 'eager' })")

@@ -89,9 +89,10 @@ def pictures_of(cell: nbformat.NotebookNode) -> list[str]:
 def test_the_first_page_says_what_it_is_and_its_examples_can_be_clicked(page: Page) -> None:
     expect(page.locator("#banner")).to_contain_text("demo", timeout=SLOW)
     picture(page, "first-use")
-    page.locator("#conversation button", has_text="sine").first.click()
+    page.locator("#conversation button", has_text="regression").first.click()
     expect(page.locator("#conversation img").first).to_be_visible(timeout=SLOW)
-    picture(page, "sine")
+    expect(page.locator("#files")).to_contain_text("bike_rentals.csv")
+    picture(page, "example")
 
 
 def test_a_reload_in_the_middle_of_a_cell_goes_on_streaming(page: Page) -> None:
