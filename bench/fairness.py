@@ -44,8 +44,8 @@ def _p95_ms(api: Api, session: str) -> float:
         began = time.perf_counter()
         cell = api.run(session, "1+1")
         took.append((time.perf_counter() - began) * 1000)
-        if cell["outputs"][0]["data"]["text/plain"] != "2":
-            raise WrongResult(f"1+1 gave {cell['outputs']}")
+        if cell["outputs"][-1].get("data", {}).get("text/plain") != "2":  # the 1001st comes with a warning of IPython's
+            raise WrongResult(f"1+1 gave {cell}")
         time.sleep(_PAUSE_S)
     return percentile(took, 95)
 

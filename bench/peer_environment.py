@@ -10,6 +10,8 @@ from bench.progress import say
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _REQUIREMENTS = _REPOSITORY / "bench" / "peers" / "requirements.txt"
+_IN_IMAGE = _REPOSITORY / "bench" / "peers" / "gateway.txt"
+_IMAGES_PYTHON = "3.13"  # sandbox_image's
 _FOLDER = _REPOSITORY / ".glovebox" / "peers"
 _INSTALL_S = 600
 _REASON_CHARS = 300
@@ -32,6 +34,20 @@ def peers_python() -> Path:
     _run(str(python), "-m", "pip", "install", "-q", "--require-hashes", "-r", str(_REQUIREMENTS))
     stamp.write_text(wanted)
     return python
+
+
+def download_gateway(folder: Path) -> None:
+    """Put Jupyter's kernel gateway, which no image of ours has, into a folder for the image's Python.
+
+    Raises:
+        CannotMeasure: it cannot be had; the text has pip's own words.
+
+    """
+    say("fetching the kernel gateway")
+    _run(
+        *(str(peers_python()), "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", str(_IN_IMAGE)),
+        *("--target", str(folder), "--python-version", _IMAGES_PYTHON, "--only-binary=:all:"),
+    )
 
 
 def _run(*command: str) -> None:

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bench.docker_cli import containers_with, docker, remove_containers
 from bench.errors import CannotMeasure
+from bench.peer_environment import download_gateway
 from bench.peers.shape import Settings
 from bench.progress import say
 from bench.stack import Stack
@@ -24,11 +27,15 @@ STOPSIGNAL SIGKILL
 ENTRYPOINT []
 CMD ["sleep", "infinity"]
 """
-# The same command as in the Dockerfile that smolagents would build.
+# The same command as in the Dockerfile that smolagents would build, with the packages that it would install.
 _GATEWAY = """
 FROM {base}
+COPY gateway /sandbox/gateway
+RUN echo /sandbox/gateway > "$(echo /sandbox/.sandbox-venv/lib/python3*/site-packages)/gateway.pth" \\
+ && /sandbox/.sandbox-venv/bin/python -m compileall -q /sandbox/gateway
 EXPOSE 8888
-CMD ["jupyter", "kernelgateway", "--KernelGatewayApp.ip=0.0.0.0", "--KernelGatewayApp.port=8888"]
+CMD ["/sandbox/.sandbox-venv/bin/python", "-m", "kernel_gateway", \\
+     "--KernelGatewayApp.ip=0.0.0.0", "--KernelGatewayApp.port=8888"]
 """
 
 
@@ -43,7 +50,9 @@ def peers_settings(stack: Stack) -> Iterator[Settings]:
     waiting, gateway = f"{stack.instance}:waiting", f"{stack.instance}:gateway"
     try:
         docker("build", "-q", "-t", waiting, "-", stdin=_WAITING.format(base=stack.profile.image))
-        docker("build", "-q", "-t", gateway, "-", stdin=_GATEWAY.format(base=waiting))
+        with TemporaryDirectory() as context:
+            download_gateway(Path(context) / "gateway")
+            docker("build", "-q", "-t", gateway, "-f", "-", context, stdin=_GATEWAY.format(base=waiting))
         yield Settings(waiting, gateway, LABEL, stack.instance, stack.profile.cpus, stack.profile.memory_mb)
     finally:
         try:

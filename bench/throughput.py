@@ -28,7 +28,7 @@ def measure_throughput(stack: Stack, *, quick: bool) -> list[Measured]:
     sessions = [_Client(stack.url, stack.api.make_session()) for _ in range(_SESSIONS)]
     for session in sessions:
         session.run()
-        session.close()  # it would be closed at the other end before the last one has started
+        session.close()
     ours = [_together([session.run_for for session in sessions], seconds) for _ in range(rounds)]
     for session in sessions:
         session.close()
@@ -71,6 +71,7 @@ class _Client:
 
     def run_for(self, seconds: float) -> int:
         """Run it again and again so long; return how often it ran to its end."""
+        self.close()  # the other end closes what nobody used for some seconds
         ends_at = time.perf_counter() + seconds
         ran = 0
         while True:

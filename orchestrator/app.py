@@ -94,7 +94,7 @@ def make_app(settings: Settings) -> FastAPI:
 async def opened_services(settings: Settings) -> AsyncIterator[Services]:
     """Open the parts and services, and close them in the opposite order."""
     settings.data.mkdir(mode=0o750, parents=True, exist_ok=True)
-    database = Database(f"sqlite:///{settings.data / 'glovebox.sqlite'}")
+    database = Database(settings.database_url)
     await database.open()
     audit = AuditLog(database)
     audit.open()

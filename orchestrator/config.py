@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from orchestrator.config_database import database_url
 from orchestrator.config_part import Part
 from orchestrator.config_people import LOOPBACK, ROLES, OpenIdConnect, People, ProxyHeader, Role
 from orchestrator.config_quotas import CPU_PROMISES, HOSTS_OWN_MB, Capacity, Quota, Quotas
@@ -214,6 +215,7 @@ class Settings(Part):
 
     config: Config
     data: Path
+    database_url: str = Field(repr=False)
     spawner_socket: Path
     disks_socket: Path
     instance: Name
@@ -237,9 +239,11 @@ class Settings(Part):
         named = environ.get("GLOVEBOX_CONFIG")
         config = read_config(Path(named)) if named else Config()
         listen_host = environ.get("GLOVEBOX_LISTEN_HOST") or config.server.host
+        data = Path(environ.get("GLOVEBOX_DATA") or "data").absolute()
         settings = cls(
             config=config,
-            data=Path(environ.get("GLOVEBOX_DATA") or "data").absolute(),
+            data=data,
+            database_url=database_url(environ.get("GLOVEBOX_DATABASE_URL"), data),
             spawner_socket=Path(environ.get("GLOVEBOX_SPAWNER_SOCKET") or "/run/spawner/spawner.sock"),
             disks_socket=Path(environ.get("GLOVEBOX_DISKS_SOCKET") or "/run/disks/disks.sock"),
             instance=_instance(environ.get("GLOVEBOX_INSTANCE") or "glovebox"),

@@ -14,6 +14,9 @@ class Quota(Part):
     sessions_running: int | None = Field(default=None, ge=1, description="sandboxes at a time")
     cpus: float | None = Field(default=None, gt=0, description="CPUs of all running sandboxes together")
     memory_mb: int | None = Field(default=None, ge=256, description="MiB of memory of all running sandboxes together")
+    disk_mb: int | None = Field(default=None, ge=1, description="MiB that all sessions together may take on disk")
+    tokens_per_day: int | None = Field(default=None, ge=1, description="tokens of models in a day (UTC)")
+    cost_per_day: float | None = Field(default=None, gt=0, description="what models may cost in a day (UTC)")
     cells_per_minute: int | None = Field(default=None, ge=1, description="cells that may be begun in a minute")
 
 

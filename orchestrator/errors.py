@@ -7,7 +7,8 @@
     ├── Unauthorized              401
     ├── Forbidden                 403  wrong host or origin, read_only, admins_only
     ├── TooManyRequests           429  too_many_tries, host_full, quota_reached
-    ├── DiskFull                  507  the profile's disk limit is reached
+    ├── DiskFull                  507  the profile's disk limit, or the person's quota, is reached
+    ├── DatabaseUnavailable       503  the database is busy, away or full
     ├── SandboxUnavailable        503  no Docker, no image, a container that will not start
     └── ModelUnavailable          502/503  no key, a wrong key, a provider that does not answer
 
@@ -123,6 +124,14 @@ class DiskFull(GloveboxError):
     status = HTTPStatus.INSUFFICIENT_STORAGE
     code = "disk_full"
     title = "The session's disk is full"
+
+
+class DatabaseUnavailable(GloveboxError):
+    """The database is busy, away or full; the detail says whether anything was stored."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "database_unavailable"
+    title = "The database cannot be used right now"
 
 
 class SandboxUnavailable(GloveboxError):

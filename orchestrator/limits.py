@@ -50,6 +50,10 @@ QUEUE_WAIT_S = 120.0
 QUEUE_RETRY_S = 1.0
 GIVES_WAY_AFTER_S = 10.0  # of idleness: whoever is at it right now keeps the sandbox
 
+# Who gives way on a host that is short of CPU.
+LONG_CELL_S = 2.0  # a cell that runs for longer is nobody's who waits at the keyboard
+WORKS_ALONE_CPUS = 0.25  # used though no cell runs
+
 # Requests to this service.
 BODY_BYTES = 8 * MIB
 CODE_BYTES = 1 * MIB
@@ -66,6 +70,7 @@ USAGE_DEPTH = 100
 DISK_TOOL_S = 80.0  # making, checking or growing a hard disk
 DISK_RELEASE_S = 5.0  # a sandbox that is gone lets go of its disk a moment later
 HOST_DISK_RESERVE_BYTES = 256 * MIB  # no hard disk takes the last of the host's: the database needs it
+DISK_QUOTA_COUNTED_S = 5.0  # what a person's busy sessions take is not counted more often
 DISK_WATCH_S = 0.5  # how often a running cell's disk use is looked at
 REQUEST_LINE_BYTES = 1 * MIB  # to the privileged processes, and back
 LIVE_CODE_CHARS = 60_000  # code beyond this is not shown while it is half-written: each piece costs a look at all
@@ -76,6 +81,14 @@ STOP_S = 15.0  # a stopped turn that takes longer is ended as it is
 # Passwords, in characters. Each hash costs 64 MiB whatever the length; the longest only bounds what is read.
 PASSWORD_SHORTEST = 10
 PASSWORD_LONGEST = 200
+
+# The database. A request waits this long for one that is busy or away; what was done already is kept for longer.
+DATABASE_PATIENCE_S = 10.0
+DATABASE_INSISTS_S = 600.0
+DATABASE_RETRY_S = 0.2
+DATABASE_START_S = 60.0  # a server that is started together with us
+DATABASE_STATEMENT_S = 30  # PostgreSQL ends a statement that takes longer, or waits longer for a lock
+DATABASE_CONNECTIONS = 8
 
 # The audit log. A full queue is some megabytes.
 AUDIT_QUEUE_ENTRIES = 4000

@@ -21,6 +21,7 @@ from orchestrator.spawner.requests import (
     Stats,
     Stop,
     Used,
+    Weigh,
 )
 from orchestrator.tracing import span
 
@@ -57,6 +58,10 @@ class SpawnerClient:
     async def stats(self, session_id: str) -> Used:
         """Tell what the sandbox uses."""
         return await self._line.ask(Stats(session_id=session_id), Used)
+
+    async def weigh(self, session_id: str, *, least: bool) -> None:
+        """Give the sandbox the least weight where CPU is short, or the usual one."""
+        await self._line.answer(Weigh(session_id=session_id, least=least))
 
     async def list(self) -> list[Sandbox]:
         """List this instance's sandboxes."""

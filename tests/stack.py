@@ -76,7 +76,7 @@ class Stack:
             "GLOVEBOX_INSTANCE": self.instance,
         }
         self._environ.pop("OPENAI_API_KEY", None)
-        for name in ("TOKEN", "ADMIN_PASSWORD", "BIND", "DATA_VOLUME"):
+        for name in ("TOKEN", "DATABASE_URL", "ADMIN_PASSWORD", "BIND", "DATA_VOLUME"):
             self._environ.pop(f"GLOVEBOX_{name}", None)
         # Where it is set, every start compiles all libraries anew, and takes ten times as long.
         self._environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -18,6 +18,7 @@ from orchestrator.api.shapes import FileShape
 from orchestrator.errors import BadRequest
 from orchestrator.limits import DOWNLOAD_CHUNK_BYTES, UPLOAD_CHUNK_BYTES
 from orchestrator.metrics import FILE_BYTES
+from orchestrator.sessions.disk_quota import Charge
 from orchestrator.workspace.folder import Upload
 from orchestrator.workspace.names import WorkspacePath, attachment_header, mime_type
 
@@ -69,13 +70,15 @@ async def put_file(owned: Owned, services: Wired, request: Request, path: str) -
     record, session = owned
     target = WorkspacePath.parse_new(path)
     expected = request.headers.get("content-length", "")
+    expected_bytes = int(expected) if expected.isdecimal() else None
     folder = await session.files(make=True)
-    upload = await asyncio.to_thread(folder.begin_upload, int(expected) if expected.isdecimal() else None)
-    try:
-        size = await _receive(request, upload)
-        replaced = await asyncio.to_thread(upload.finish, target)
-    finally:
-        await asyncio.to_thread(upload.close)
+    async with services.sessions.disk_quota.upload(record.owner, record.id, expected_bytes) as charge:
+        upload = await asyncio.to_thread(folder.begin_upload, expected_bytes)
+        try:
+            size = await _receive(request, upload, charge)
+            replaced = await asyncio.to_thread(upload.finish, target)
+        finally:
+            await asyncio.to_thread(upload.close)
     await services.sessions.touch(record)
     services.activity.note(record.owner, record.id, "upload", str(target), f"{size:,} bytes")
     now_ns = int(datetime.now(UTC).timestamp() * 1e9)
@@ -145,13 +148,14 @@ class RangeOutside(BadRequest):
     title = "The file is not that long"
 
 
-async def _receive(request: Request, upload: Upload) -> int:
+async def _receive(request: Request, upload: Upload, charge: Charge) -> int:
     """Write the request's body chunk by chunk; a client that breaks off raises ClientDisconnect. Return its size."""
     size = 0
     gathered = bytearray()
     async for chunk in request.stream():
         size += len(chunk)
         FILE_BYTES.count("up", len(chunk))
+        charge(len(chunk))
         gathered += chunk
         if len(gathered) >= UPLOAD_CHUNK_BYTES:
             await asyncio.to_thread(upload.write, gathered)

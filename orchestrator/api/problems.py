@@ -42,8 +42,11 @@ def _told(about: str) -> dict[str, Any]:
 
 
 # What routes answer beside what they are for, as the OpenAPI document tells it.
-REFUSED: Responses = {"4XX": _told("the request is refused")}
-NO_SANDBOX: Responses = {503: _told("no sandbox can be started or reached right now")}
+REFUSED: Responses = {
+    "4XX": _told("the request is refused"),
+    503: _told("the database cannot be used right now"),
+}
+NO_SANDBOX: Responses = {503: _told("no sandbox can be started or reached right now, or the database cannot be used")}
 NO_MODEL: Responses = {502: _told("the model cannot be asked")}
 NO_PROVIDER: Responses = {502: _told("the provider of single sign-on cannot be asked")}
 NO_ROOM: Responses = {507: _told("the session's disk is full")}

@@ -28,6 +28,7 @@ _POLICY = frozenset(
         "unknown_profile",
         "runtime_missing",
         "disk_full",
+        "disk_quota",
         "body_too_large",
     }
 )

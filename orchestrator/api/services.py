@@ -47,36 +47,45 @@ class Services:
     activity: Activity
 
 
-def _services(request: Request) -> Services:
+# Async, though they wait for nothing: FastAPI calls any other kind in a thread, which costs each request more than the
+# rest of its door does.
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the app that serves a request."""
     services: Services = request.app.state.services
     return services
 
 
-def _caller(request: Request) -> Caller:
+async def _services(request: Request) -> Services:
+    return services_of(request)
+
+
+async def _caller(request: Request) -> Caller:
     """Return who asks, as the guard found; a route that it leaves open to everybody has nobody to ask for."""
     caller: Caller = request.state.caller
     return caller
 
 
-def _stays(request: Request) -> None:
+async def _stays(request: Request) -> None:
     """Have a request that ends its own caller's visits live to tell."""
     if (visit := getattr(request.state, "visit", None)) is not None:
         visit.stays = True
 
 
-def _person(caller: Annotated[Caller, Depends(_caller)]) -> Person:
+async def _person(caller: Annotated[Caller, Depends(_caller)]) -> Person:
     return caller.person
 
 
-def _admin(person: Annotated[Person, Depends(_person)]) -> Person:
+async def _admin(person: Annotated[Person, Depends(_person)]) -> Person:
     if person.role != "admin":
         raise Forbidden("Only an admin may do that. Ask one.", code="admins_only", title="Only an admin may do that")
     return person
 
 
-def _team(request: Request) -> People:
+async def _team(request: Request) -> People:
     """Return the people service, where there is more than one person to serve."""
-    services = _services(request)
+    services = services_of(request)
     if services.settings.config.people.mode != "team":
         raise Conflict("This Glovebox has one user. Set people.mode to 'team' in the config first.", code="no_team")
     return services.people
@@ -96,7 +105,7 @@ async def _readable(
 ) -> ReadableSession:
     if (visit := getattr(request.state, "visit", None)) is not None:
         visit.session_id = session_id  # before it is looked at whether they may: a grant can end in between
-    sessions = _services(request).sessions
+    sessions = services_of(request).sessions
     try:
         found = ReadableSession(*await sessions.find(person.id, session_id), None)
     except SessionNotFound:
@@ -106,7 +115,7 @@ async def _readable(
     return found
 
 
-def _owned(found: Annotated[ReadableSession, Depends(_readable)]) -> tuple[SessionRecord, LiveSession]:
+async def _owned(found: Annotated[ReadableSession, Depends(_readable)]) -> tuple[SessionRecord, LiveSession]:
     if found.shared_by is not None:
         detail = f"{found.shared_by} shares this session with you to be read. Make a session of your own to go on."
         raise Forbidden(detail, code="read_only", title="You may only read this session")

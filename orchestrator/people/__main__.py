@@ -103,7 +103,7 @@ async def run(settings: Settings, wanted: argparse.Namespace) -> None:
         GloveboxError: it cannot be done; the detail says why.
 
     """
-    database = Database(f"sqlite:///{settings.data / 'glovebox.sqlite'}")
+    database = Database(settings.database_url)
     await database.open()
     try:
         await wanted.work(People(PeopleStore(database)), wanted)

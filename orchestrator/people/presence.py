@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from orchestrator.errors import DatabaseUnavailable
 from orchestrator.people.service import Caller, People
 
 log = structlog.get_logger()
@@ -67,7 +68,7 @@ class Presence:
             self._people.changed.clear()
             try:
                 await self.look()
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, DatabaseUnavailable) as error:
                 log.error("nobody can tell who may still be here", reason=str(error))
 
     async def look(self) -> None:

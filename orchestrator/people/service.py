@@ -6,12 +6,13 @@ import secrets
 import unicodedata
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from orchestrator.config_people import Role
-from orchestrator.errors import BadRequest, Conflict, NotFound, TooManyRequests, Unauthorized
+from orchestrator.errors import BadRequest, Conflict, DatabaseUnavailable, NotFound, TooManyRequests, Unauthorized
 from orchestrator.people.attempts import Attempts
 from orchestrator.people.passwords import checked_password, hashed, verify
 from orchestrator.people.secrets import new_secret, parse_secret
@@ -257,7 +258,8 @@ class People:
         now = asyncio.get_running_loop().time()
         if now - self._use_noted_at.get(secret_id, float("-inf")) > _NOTE_USE_S:
             self._use_noted_at[secret_id] = now
-            await self._store.note_secret_used(secret_id)
+            with suppress(DatabaseUnavailable):  # nobody is kept out for it
+                await self._store.note_secret_used(secret_id)
 
     async def _off_the_loop(self, work: Callable[..., _Result], *arguments: str | None) -> _Result:
         async with self._hashing:

@@ -94,6 +94,14 @@ def ending(progress: CellProgress, status: str, timeout_s: float) -> tuple[str, 
     return None
 
 
+def ran_s(began_at: datetime, now: datetime) -> float:
+    """Return for how long a cell has run that an earlier process began, whose other clocks are gone.
+
+    The clock on the wall may have been put back meanwhile: a cell gets no more than its whole limit once more.
+    """
+    return max(0.0, (now - began_at).total_seconds())
+
+
 class CellRun:
     """One cell on its way."""
 
@@ -154,7 +162,7 @@ class CellRun:
         self._events.append(CellStarted(self._cell.cell_id, self._cell.code))
         connection = await self._sandbox.reconnect(self._cell.cell_id)
         self._sandbox.life.note(Step.RUN)
-        so_far_s = (datetime.now(UTC) - self._cell.created_at).total_seconds()
+        so_far_s = ran_s(self._cell.created_at, datetime.now(UTC))
         began = time.monotonic() - so_far_s
         # What was there before the cell began is only known by its time.
         found = await asyncio.to_thread(self._folder.snapshot)
@@ -185,7 +193,7 @@ class CellRun:
         self, connection: KernelConnection, asked: AbstractAsyncContextManager[Heard], most_s: float
     ) -> None:
         try:
-            async with asked as heard:
+            async with asked as heard, self._sandbox.weight.cell():
                 if self._progress.interrupted:
                     await connection.interrupt()
                 watch = asyncio.create_task(self._watch_disk(), name=f"disk of {self._cell.session_id}")

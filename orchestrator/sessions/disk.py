@@ -31,6 +31,9 @@ class SessionDisk(Protocol):
 
         """
 
+    async def used_bytes(self) -> int:
+        """Return what the files take; of a disk that is closed, what they took when it was open."""
+
     async def close_if_unused(self, idle_s: float) -> None:
         """Let go of what `open` took, if that is so many seconds ago and no file is in use."""
 
@@ -59,6 +62,10 @@ class WatchedDisk:
                 raise _of_another_kind("hard", "watched")
             if make:
                 await asyncio.to_thread(self._folder.make)
+
+    async def used_bytes(self) -> int:
+        """Count what the files take."""
+        return (await asyncio.to_thread(self._folder.usage)).disk_bytes
 
     async def close_if_unused(self, idle_s: float) -> None:
         """Do nothing: a folder is always there."""
@@ -105,11 +112,16 @@ class HardDisk:
                 raise SandboxUnavailable(detail, code="disk_unavailable")
             await asyncio.to_thread(self._sweep)
 
+    async def used_bytes(self) -> int:
+        """Return what is taken of the disk, and keep that for when it is closed."""
+        return await asyncio.to_thread(self._used_bytes)
+
     async def close_if_unused(self, idle_s: float) -> None:
         """Have it unmounted, unless it was opened within this time or a file is in use."""
         async with self._lock:
             if self.is_open and asyncio.get_running_loop().time() - self._used_at > idle_s:
                 try:
+                    await asyncio.to_thread(self._used_bytes)
                     await self._disks.close(self._session_id)
                 except SandboxUnavailable as error:
                     log.info("disk not closed", session=self._session_id, code=error.code, reason=error.detail)
@@ -123,6 +135,16 @@ class HardDisk:
 
     def _is_mounted(self) -> bool:
         return self._folder.files.is_mount()
+
+    def _used_bytes(self) -> int:
+        kept = self._folder.root / "disk_bytes"  # the sandbox does not see it
+        if self._is_mounted():
+            found = self._folder.usage().disk_bytes
+            kept.write_text(str(found))
+            return found
+        with suppress(OSError, ValueError):
+            return int(kept.read_text())
+        return 0
 
     def _sweep(self) -> None:
         """Remove uploads that a crash cut off: nothing is on its way to a disk that was just mounted. Blocks."""

@@ -19,6 +19,7 @@ from orchestrator.sessions.network import SessionNetwork
 from orchestrator.sessions.seats import Seats
 from orchestrator.sessions.state import SessionLife, SessionState, Step
 from orchestrator.sessions.variables import Budget, Report
+from orchestrator.sessions.weight import Weight
 from orchestrator.spawner.requests import Created
 from orchestrator.spawner_client import SpawnerClient
 from orchestrator.store.records import SessionRecord
@@ -78,6 +79,7 @@ class SessionSandbox:
         self._spawner = spawner
         self._store = store
         self.seats = seats
+        self.weight = Weight(record.id, spawner)
         self._lock = asyncio.Lock()
         self._connection: KernelConnection | None = None
         self._token_is_fresh = False
@@ -291,6 +293,7 @@ class SessionSandbox:
         """Let go of the connection; the container goes on for the next orchestrator to adopt."""
         async with self._lock:
             await self._disconnect("Glovebox is shutting down.")
+            await self.weight.close()
             await self._network.close()
 
     async def _adopt(self, cell_id: str | None = None) -> KernelConnection | None:
@@ -304,6 +307,7 @@ class SessionSandbox:
                 with SANDBOX_STARTS.timed("adopted"):
                     connection = await self._connect(SANDBOX_ADOPT_S, cell_id)
                 self.seats.hold(self._record.owner, self._record.id, self._profile)
+                self.weight.adopted()
                 # Of a sleep that did not come to pass: what runs is newer.
                 await asyncio.to_thread(variables.forget, self._folder)
                 return connection
@@ -326,6 +330,7 @@ class SessionSandbox:
             # It runs with settings of before: its token is another one.
             await self._spawner.stop(self._record.id)
             await self._create()
+        self.weight.made()
         try:
             return await self._connect(SANDBOX_START_S)
         except SandboxUnavailable:

@@ -4,6 +4,7 @@ import asyncio
 import builtins
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -11,13 +12,14 @@ import structlog
 from orchestrator.config import Config
 from orchestrator.config_people import Role
 from orchestrator.disks_client import DisksClient
-from orchestrator.errors import BadRequest, Forbidden, SandboxUnavailable, SessionNotFound
+from orchestrator.errors import BadRequest, DatabaseUnavailable, Forbidden, SandboxUnavailable, SessionNotFound
 from orchestrator.kernel.silent import printed_by
 from orchestrator.limits import GIVES_WAY_AFTER_S, MIB, PRELOAD_S
 from orchestrator.metrics import SANDBOX_STARTS
 from orchestrator.sessions.activity import Activity
 from orchestrator.sessions.admission import Room
 from orchestrator.sessions.disk import HardDisk, WatchedDisk
+from orchestrator.sessions.disk_quota import DiskQuota
 from orchestrator.sessions.network import Networks
 from orchestrator.sessions.pool import WarmPool
 from orchestrator.sessions.quota import QuotaOf
@@ -71,6 +73,7 @@ class Sessions:
         self.pool = WarmPool(sizes, self._make_warm, self._drop_warm, self._is_quiet)
         self._deleted: set[str] = set()
         self.seats = Seats(capacity, quota_of, self._spare)
+        self.disk_quota = DiskQuota(quota_of, self._live_of)
         self._running_at_start: set[str] = set()
 
     async def open(self) -> None:
@@ -125,6 +128,7 @@ class Sessions:
         Raises:
             BadRequest: there is no such profile.
             Forbidden: the owner's role may not use it.
+            TooManyRequests: the owner's sessions take all the disk that they may use.
 
         """
         chosen = profile or self._config.default_profile
@@ -134,6 +138,7 @@ class Sessions:
         if role not in self._config.profiles[chosen].roles:
             detail = f"The profile {chosen!r} is not for a {role}. Choose one of these, or ask an admin: {mine}."
             raise Forbidden(detail, code="profile_not_allowed", title="That profile is not for everybody")
+        await self.disk_quota.allow_session(owner)
         within_quota = await self.seats.allow(owner, self._config.profiles[chosen])
         if within_quota and (warm := self.pool.take(chosen)) is not None:
             try:
@@ -216,6 +221,9 @@ class Sessions:
         records = await self._store.list(owner)
         return [(record, self.live(record)) for record in records if record.id not in self._deleted]
 
+    async def _live_of(self, owner: str) -> builtins.list[LiveSession]:
+        return [live for _, live in await self.list(owner)]
+
     async def find_shared(self, reader: str, session_id: str) -> tuple[SessionRecord, LiveSession, str]:
         """Return a session that somebody shares with this reader, and who. Raises SessionNotFound."""
         record, shared_by = await self._store.get_shared(reader, session_id)
@@ -252,7 +260,8 @@ class Sessions:
     async def touch(self, record: SessionRecord) -> None:
         """Note that a session is used: for its idle time at once, in the database now and then."""
         if self.live(record).note_use():
-            await self._store.touch(record.id)
+            with suppress(DatabaseUnavailable):  # what it was used for is more than the order in a list
+                await self._store.touch(record.id)
 
     async def delete(self, record: SessionRecord) -> None:
         """Delete a session: its container first, proven dead, then its hard disk, then its row, then its folder.
@@ -283,6 +292,8 @@ class Sessions:
             await asyncio.sleep(min(_LONGEST_SWEEP_S, shortest / 4))
             now = asyncio.get_running_loop().time()
             for session in list(self._live.values()):
+                if session.sandbox.running and not session.in_use:
+                    await session.sandbox.weight.look_while_idle()
                 if session.in_use or now - session.used_at <= session.profile.idle_s:
                     continue
                 try:

@@ -4,13 +4,14 @@ import asyncio
 import math
 import time
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from orchestrator.config import Profile
-from orchestrator.errors import Conflict, GloveboxError
+from orchestrator.errors import Conflict, DatabaseUnavailable, GloveboxError
 from orchestrator.events import CellFailed, EventLog
 from orchestrator.limits import KEEP_OUTPUTS_S
 from orchestrator.metrics import CELL_WAITS
@@ -163,8 +164,9 @@ class LiveSession:
             await asyncio.sleep(pause_s)
             if begun.done() and kept != (outputs := run.outputs_so_far()):
                 began = time.monotonic()
-                await self._conversation.save_outputs(cell_id, outputs)
-                kept = outputs
+                with suppress(DatabaseUnavailable):  # it is tried again, with what has come by then
+                    await self._conversation.save_outputs(cell_id, outputs)
+                    kept = outputs
                 pause_s = max(KEEP_OUTPUTS_S, 20 * (time.monotonic() - began))  # long ones are stored less often
 
     def resume(self, cell: CellRecord | None) -> None:

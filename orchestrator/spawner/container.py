@@ -14,6 +14,7 @@ WORKSPACE = "/mnt/data"
 RUN = "/run/glovebox"
 EGRESS = "/run/egress"
 CPU_SHARES = 128  # an eighth of anybody else's: a host that is short of CPU serves the orchestrator first
+LEAST_CPU_SHARES = 2  # the kernel's least, of a sandbox that gives way to the others
 
 # The engine's own list, and what else tells about the host and what others do on it (THREATS S14).
 MASKED_PATHS = [

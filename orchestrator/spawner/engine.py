@@ -14,7 +14,7 @@ from docker.errors import APIError, DockerException, NotFound
 
 from orchestrator.config import Profile
 from orchestrator.lines.messages import Refused
-from orchestrator.spawner.container import Data, container_settings
+from orchestrator.spawner.container import CPU_SHARES, LEAST_CPU_SHARES, Data, container_settings
 from orchestrator.spawner.requests import (
     AnyRequest,
     Check,
@@ -28,6 +28,7 @@ from orchestrator.spawner.requests import (
     Stats,
     Stop,
     Used,
+    Weigh,
 )
 
 log = structlog.get_logger()
@@ -67,6 +68,9 @@ class Engine:
                     return self._inspect(request.session_id)
                 case Stats():
                     return self._stats(request.session_id)
+                case Weigh():
+                    with self._locks[request.session_id]:
+                        return self._weigh(request.session_id, least=request.least)
                 case ListSandboxes():
                     return self._list()
                 case Check():
@@ -153,6 +157,13 @@ class Engine:
             cpu_ns=raw.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage", 0),
             pids=raw.get("pids_stats", {}).get("current", 0),
         )
+
+    def _weigh(self, session_id: str, *, least: bool) -> dict[str, Any]:
+        name = self._name(session_id)
+        if self._find(name) is None:
+            raise Refused("no_sandbox", "That session has no sandbox.")
+        self._api().update_container(name, cpu_shares=LEAST_CPU_SHARES if least else CPU_SHARES)
+        return {}
 
     def _list(self) -> list[Sandbox]:
         found = self._api().containers(all=True, filters={"label": f"glovebox.instance={self._instance}"})

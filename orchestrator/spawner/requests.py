@@ -37,6 +37,14 @@ class Stats(Request):
     session_id: SessionId
 
 
+class Weigh(Request):
+    """Give the session's sandbox the least weight where CPU is short, or the usual one again."""
+
+    verb: Literal["weigh"] = "weigh"
+    session_id: SessionId
+    least: bool
+
+
 class ListSandboxes(Request):
     """List all sandboxes of this instance."""
 
@@ -49,7 +57,7 @@ class Check(Request):
     verb: Literal["check"] = "check"
 
 
-AnyRequest = Create | Stop | Inspect | Stats | ListSandboxes | Check
+AnyRequest = Create | Stop | Inspect | Stats | Weigh | ListSandboxes | Check
 REQUEST: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="verb")])
 
 

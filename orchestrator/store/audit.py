@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from orchestrator.errors import DatabaseUnavailable
 from orchestrator.limits import AUDIT_BATCH_ENTRIES, AUDIT_QUEUE_ENTRIES, AUDIT_RETRY_S
 from orchestrator.metrics import AUDIT_LOST
 from orchestrator.store.database import Database
@@ -70,7 +71,7 @@ class AuditLog:
             await asyncio.gather(self._task, return_exceptions=True)
         try:
             await self._write()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, DatabaseUnavailable) as error:
             log.error("audit entries lost", entries=len(self._waiting), reason=str(error))
             AUDIT_LOST.count("not_stored", len(self._waiting))
             self._waiting.clear()
@@ -100,7 +101,7 @@ class AuditLog:
             self._noted.clear()
             try:
                 await self._write()
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, DatabaseUnavailable) as error:
                 log.warning("audit entries wait", entries=len(self._waiting), reason=str(error))
                 await asyncio.sleep(AUDIT_RETRY_S)
                 self._noted.set()

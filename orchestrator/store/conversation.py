@@ -6,6 +6,7 @@ from datetime import UTC
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy.dialects.postgresql import insert  # SQLite has the same words
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.errors import SessionNotFound
@@ -24,7 +25,7 @@ _MESSAGES_LOST = messages.update().where(messages.c.status == "running").values(
 
 _ENDING = ("status", "execution_count", "outputs", "duration_s", "truncated", "files")
 _ONE_CELL = cells.c.cell_id == bindparam("key")
-_ADD_CELL = cells.insert()
+_ADD_CELL = insert(cells).on_conflict_do_nothing(index_elements=["cell_id"])
 _FINISH_CELL = cells.update().where(_ONE_CELL).values({name: bindparam(f"new_{name}") for name in _ENDING})
 _SAVE_OUTPUTS = cells.update().where(_ONE_CELL, cells.c.status == "running").values(outputs=bindparam("new_outputs"))
 _RUNNING = select(cells).where(cells.c.status == "running").order_by(cells.c.number)
@@ -54,7 +55,7 @@ class ConversationStore:
     ) -> None:
         """Write an assistant's message as it is now."""
         values = {"key": message_id, "new_status": status, "new_parts": parts, "new_problem": problem}
-        await self._database.run(_SAVE_MESSAGE, values)
+        await self._database.insist(_SAVE_MESSAGE, values)
 
     async def messages(self, session_id: str) -> list[MessageRecord]:
         """Return a session's messages in order."""
@@ -64,7 +65,7 @@ class ConversationStore:
 
     async def begin_cell(self, cell: CellRecord) -> None:
         """Add a cell that begins to run."""
-        await self._of_session(cell.session_id, self._database.run(_ADD_CELL, _values(cell)))
+        await self._of_session(cell.session_id, self._database.insist(_ADD_CELL, _values(cell)))
 
     async def _of_session(self, session_id: str, adding: Awaitable[None]) -> None:
         """Add rows to a session, which may have been deleted by now.
@@ -83,7 +84,7 @@ class ConversationStore:
     async def finish_cell(self, cell: CellRecord) -> None:
         """Write how a cell ended."""
         ending = {f"new_{name}": getattr(cell, name) for name in _ENDING}
-        await self._database.run(_FINISH_CELL, {"key": cell.cell_id, **ending})
+        await self._database.insist(_FINISH_CELL, {"key": cell.cell_id, **ending})
 
     async def abandon_cell(self, cell_id: str) -> None:
         """Take back a cell that never ran."""

@@ -1,66 +1,194 @@
-"""The database: one writer thread, migrations at start, SQLite tuned to lose nothing when the process is killed."""
+"""The database: pieces of work in transactions, migrations at start, and patience with a database that is busy or away.
+
+SQLite is tuned to lose nothing when the process is killed, and has one thread: it has one writer anyway. PostgreSQL has
+a connection for each of several threads. A piece of work whose transaction is known to have come to nothing (another
+process held the lock, the server was restarted) is run again until its time is over; whoever asked hears of it then.
+"""
 
 import asyncio
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from alembic import command
 from alembic.config import Config as AlembicConfig
-from sqlalchemy import Connection, Engine, Executable, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
 
+from orchestrator.errors import DatabaseUnavailable
+from orchestrator.limits import (
+    DATABASE_CONNECTIONS,
+    DATABASE_INSISTS_S,
+    DATABASE_PATIENCE_S,
+    DATABASE_RETRY_S,
+    DATABASE_START_S,
+    DATABASE_STATEMENT_S,
+)
+from orchestrator.store.outages import outage_of
+
+log = structlog.get_logger()
 _Result = TypeVar("_Result")
 _MIGRATIONS = Path(__file__).with_name("migrations")
+_MIGRATING = 6_715_210  # the number of PostgreSQL's lock, which nobody else takes
+_SQLITE_WAITS_MS = 1000  # the rest of the patience is ours: a job that waited in the queue has had some of it
 
 
 class Database:
-    """Runs pieces of work in transactions, one after the other, in a thread of their own.
-
-    One thread is enough for SQLite, which has one writer anyway, and costs one hop a transaction.
-    """
+    """Runs pieces of work in transactions, in threads of their own."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
-        if self._engine.dialect.name == "sqlite":
+        self._url = make_url(url)
+        sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine = create_engine(self._url) if sqlite else _pooled(self._url)
+        self._threads = ThreadPoolExecutor(1 if sqlite else DATABASE_CONNECTIONS, thread_name_prefix="database")
+        self.dialect = self._url.get_backend_name()
+        if sqlite:
             event.listen(self._engine, "connect", _tune_sqlite)
 
-    async def open(self) -> None:
-        """Bring the tables to the current version."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, migrate, self._engine)
+    async def open(self, patience_s: float = DATABASE_START_S) -> None:
+        """Bring the tables to the current version.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+
+        """
+        give_up_at = time.monotonic() + patience_s
+        await self._in_thread(partial(self._patiently, partial(migrate, self._engine), give_up_at))
 
     async def close(self) -> None:
-        """Finish what is under way and let go of the file."""
-        await asyncio.to_thread(self._thread.shutdown)
+        """Finish what is under way and let go of the database."""
+        await asyncio.to_thread(self._threads.shutdown)
         self._engine.dispose()
 
-    async def transact(self, work: Callable[[Connection], _Result]) -> _Result:
-        """Run `work` in a transaction and return its result; an exception rolls it back."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+    async def transact(self, work: Callable[[Connection], _Result], patience_s: float = DATABASE_PATIENCE_S) -> _Result:
+        """Run `work` in a transaction and return its result; an exception rolls it back.
+
+        It may be run more than once, of which at most one counts. When this is cancelled, it has ended or never began.
+
+        Raises:
+            DatabaseUnavailable: the database was busy or away for too long.
+
+        """
+        give_up_at = time.monotonic() + patience_s
+        return await self._in_thread(partial(self._patiently, partial(self._transact, work), give_up_at))
 
     async def run(self, statement: Executable, values: dict[str, Any]) -> None:
-        """Run one statement in a transaction of its own."""
+        """Run one statement in a transaction of its own. Raises DatabaseUnavailable."""
         await self.transact(lambda connection: connection.execute(statement, values))
 
     async def run_many(self, statement: Executable, rows: list[dict[str, Any]]) -> None:
-        """Run one statement for each row, all or none."""
+        """Run one statement for each row, all or none. Raises DatabaseUnavailable."""
         await self.transact(lambda connection: connection.execute(statement, rows))
 
+    async def insist(self, statement: Executable, values: dict[str, Any]) -> None:
+        """Run one statement that can as well run twice; it is tried for as long as what it stores can be kept.
+
+        Raises:
+            DatabaseUnavailable: the database was away for minutes.
+
+        """
+        give_up_at = time.monotonic() + DATABASE_INSISTS_S
+        while True:
+            try:
+                return await self.run(statement, values)
+            except DatabaseUnavailable as error:
+                if time.monotonic() > give_up_at:
+                    raise
+                log.warning("the database keeps a result waiting", reason=error.detail)
+            await asyncio.sleep(DATABASE_RETRY_S)
+
+    async def _in_thread(self, job: Callable[[], _Result]) -> _Result:
+        """Run a job. Cancelled on its way, it is over when the caller goes on: nothing overtakes what came later."""
+        running: Future[_Result] = self._threads.submit(job)
+        try:
+            return await asyncio.wrap_future(running)
+        except asyncio.CancelledError:
+            over = asyncio.wrap_future(running)
+            while not over.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([over])
+            if not over.cancelled():
+                over.exception()  # nobody hears it any more
+            raise
+
+    def _patiently(self, job: Callable[[], _Result], give_up_at: float) -> _Result:
+        while True:
+            if time.monotonic() > give_up_at:  # it waited behind others that did not get through either
+                raise DatabaseUnavailable("The database has been too busy. Nothing was stored; try again in a moment.")
+            try:
+                return job()
+            except _NotStored as error:
+                if time.monotonic() + DATABASE_RETRY_S > give_up_at or not error.passes:
+                    raise DatabaseUnavailable(error.detail) from error.__cause__
+            time.sleep(DATABASE_RETRY_S)
+
     def _transact(self, work: Callable[[Connection], _Result]) -> _Result:
-        with self._engine.begin() as connection:
-            return work(connection)
+        committing = False
+        try:
+            with self._engine.connect() as connection, connection.begin() as transaction:
+                result = work(connection)
+                committing = True
+                transaction.commit()
+                return result
+        except DBAPIError as error:
+            outage = outage_of(error)
+            if outage is None:
+                raise
+            if committing and not outage.undone:
+                raise DatabaseUnavailable(
+                    "The database went away while it stored this, so nobody knows whether it did. Look before you try "
+                    "again."
+                ) from error
+            raise _NotStored(outage.detail, passes=outage.passes) from error
+
+
+class _NotStored(Exception):
+    """A transaction came to nothing, since the database is not up to it now."""
+
+    def __init__(self, detail: str, *, passes: bool) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.passes = passes
 
 
 def migrate(engine: Engine) -> None:
     """Run all migrations that the database has not seen. Blocks."""
     config = AlembicConfig()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":  # a command may be at it in another process
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DBAPIError as error:
+        if (outage := outage_of(error)) is None:
+            raise
+        raise _NotStored(outage.detail, passes=outage.passes) from error
+
+
+def _pooled(url: URL) -> Engine:
+    """Return an engine for PostgreSQL. What the URL says for itself is left as it is."""
+    wanted = {
+        "connect_timeout": "5",
+        "application_name": "glovebox",
+        # A server that went without a word is noticed; without these the kernel would wait for a quarter of an hour.
+        "keepalives_idle": "10",
+        "keepalives_interval": "5",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "20000",
+        "options": f"-c statement_timeout={DATABASE_STATEMENT_S}s -c lock_timeout={DATABASE_STATEMENT_S}s",
+    }
+    given = {name: value for name, value in wanted.items() if name not in url.query}
+    return create_engine(url, pool_size=DATABASE_CONNECTIONS, max_overflow=0, connect_args=given)
 
 
 def _tune_sqlite(connection: Any, _record: object) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+    pragmas = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={_SQLITE_WAITS_MS}")
+    for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}")

@@ -22,10 +22,15 @@ _COUNT = select(func.count()).select_from(users)
 _SET_PASSWORD = users.update().where(users.c.id == bindparam("key")).values(password_hash=bindparam("new_hash"))
 _SET_DISABLED = users.update().where(users.c.id == bindparam("key")).values(disabled_at=bindparam("when"))
 _SET_ROLE = users.update().where(users.c.id == bindparam("key")).values(role=bindparam("new_role"))
-_UNCHANGED = select(users.c.id).where(
-    users.c.id == bindparam("key"),
-    users.c.password_hash.is_not_distinct_from(bindparam("old_hash")),
-    users.c.disabled_at.is_(None),
+# Changes nothing, and is a write: whoever would end the logins of before comes wholly before it, or after the login.
+_UNCHANGED = (
+    users.update()
+    .where(
+        users.c.id == bindparam("key"),
+        users.c.password_hash.is_not_distinct_from(bindparam("old_hash")),
+        users.c.disabled_at.is_(None),
+    )
+    .values(disabled_at=None)
 )
 _BY_ID = select(users).where(users.c.id == bindparam("key"))
 _BY_SUBJECT = select(users).where(users.c.subject == bindparam("of_subject"))
@@ -198,7 +203,7 @@ class PeopleStore:
         keys = {"key": user.id, "old_hash": user.password_hash}
 
         def work(connection: Connection) -> bool:
-            if connection.execute(_UNCHANGED, keys).one_or_none() is None:
+            if connection.execute(_UNCHANGED, keys).rowcount == 0:
                 return False
             connection.execute(_ADD_SECRET, row)
             return True

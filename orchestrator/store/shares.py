@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert  # SQLite has the same words
 
 from orchestrator.store.database import Database
 from orchestrator.store.tables import session_shares, users

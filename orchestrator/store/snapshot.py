@@ -5,6 +5,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 
 def take_snapshot(database: Path, copy: Path) -> None:
     """Copy a SQLite database in one transaction's state (its online backup), and check the copy. Blocks.
@@ -34,8 +36,14 @@ def main(arguments: list[str]) -> None:
 
     if len(arguments) != 1:
         sys.exit("usage: python -m orchestrator.store.snapshot FILE")
+    url = make_url(Settings.load().database_url)
+    if url.get_backend_name() != "sqlite":
+        sys.exit(
+            "glovebox: the database is PostgreSQL, which has a backup of its own: take it with pg_dump, and this one "
+            "with --files-only right after it (docs/database.md)"
+        )
     try:
-        take_snapshot(Settings.load().data / "glovebox.sqlite", Path(arguments[0]))
+        take_snapshot(Path(str(url.database)), Path(arguments[0]))
     except (OSError, sqlite3.Error) as error:
         sys.exit(f"glovebox: no backup was made: {error}")
 

@@ -153,7 +153,7 @@ def test_stop_in_the_text_ends_the_turn_and_keeps_what_was_said(session: ApiSess
             if words == 3:
                 began = time.monotonic()
                 assert other.post(f"{session.path}/stop").status_code == 204
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < 14
             last = event
     assert last["status"] == "stopped"
     answer = session.client.get(f"{session.path}/messages").json()[1]

@@ -40,12 +40,14 @@ def test_a_picture_comes_back_as_png_without_boxes_for_chinese_arabic_and_hindi(
 
 def test_events_arrive_while_the_cell_runs(session: ApiSession) -> None:
     session.run("1")
-    began = time.monotonic()
     seen = []
-    for event in session.events("import time\nprint('first', flush=True)\ntime.sleep(3)\nprint('last')"):
+    code = (
+        "import os, time\nprint('first', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.05)\nprint('last')"
+    )
+    for event in session.events(code):
         seen.append(event["type"])
         if event["type"] == "stream" and "first" in event["text"]:
-            assert time.monotonic() - began < 2.5, "the first line came only when the cell had ended"
+            session.put("go", b"")  # it ends only when its first line was heard
     assert seen[0] == "cell_started"
     assert seen[-1] == "cell_finished"
 
@@ -101,7 +103,7 @@ def test_a_cell_that_swallows_its_interrupt_loses_its_kernel_and_the_session_goe
     )
     assert cell["status"] == "timeout"
     assert "Variables are lost, files are kept." in json.dumps(cell["outputs"])
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60
     assert session.printed("print(open('kept.txt').read())") == "kept\n"
 
 
@@ -267,7 +269,7 @@ def test_a_cell_whose_connection_broke_does_not_go_on_unseen(session: ApiSession
     assert "larger than 12 MiB" in json.dumps(cell["outputs"])
     began = time.monotonic()
     assert session.printed("print(kept)") == "7\n"
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 40
     first = session.printed("print(open('beat').read())")
     time.sleep(1.5)
     assert session.printed("print(open('beat').read())") == first

@@ -12,6 +12,7 @@ from tests.stack import ApiSession, Stack, profiles, stopping_stack, wait_for
 
 pytestmark = pytest.mark.any_runtime
 SLEEP = "import time; time.sleep({})"
+UNTIL_GO = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.1)"
 
 
 @pytest.fixture
@@ -34,10 +35,7 @@ def test_idle_ones_give_way_and_keep_their_variables_and_busy_ones_are_waited_fo
     with small_host.client() as client:
         first, second, third = (ApiSession(client) for _ in range(3))
         first.run("x = 1")
-        threads = [
-            threading.Thread(target=session.run, args=(SLEEP.format(seconds),), daemon=True)
-            for session, seconds in ((first, 14), (second, 17))
-        ]
+        threads = [threading.Thread(target=session.run, args=(UNTIL_GO,), daemon=True) for session in (first, second)]
         for thread in threads:
             thread.start()
         wait_for(lambda: state(first)["state"] == state(second)["state"] == "busy", "two busy sessions")
@@ -46,9 +44,11 @@ def test_idle_ones_give_way_and_keep_their_variables_and_busy_ones_are_waited_fo
             events.append(event)
             if event["type"] == "sandbox_state" and event["state"] == "queued":
                 assert state(third)["queue_place"] == 1
+                first.put("go", b"")  # it is idle from now on, and second is not
         kinds = [(event["type"], event.get("state"), event.get("place")) for event in events[:2]]
         assert kinds == [("sandbox_state", "queued", 1), ("sandbox_state", "starting", None)]
         assert events[-1]["outputs"][0]["text"] == "at last\n"
+        second.put("go", b"")
         for thread in threads:
             thread.join()
         assert state(first)["state"] == "asleep", "it was idle for the longest time"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.security import watch
 from tests.stack import ApiSession, MakeSession, Stack, running_stack
 
 
@@ -18,3 +19,11 @@ def peer(make_session: MakeSession) -> ApiSession:
     session = make_session()
     session.run("1+1")
     return session
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what a peer noticed of each attack: it is measured here, and judged by nobody's stopwatch."""
+    if watch.REPORT:
+        terminalreporter.section("what a peer noticed")
+        for line in watch.REPORT:
+            terminalreporter.write_line(line)

@@ -91,7 +91,7 @@ def test_a_gateway_that_is_stopped_is_told_and_replaced(session: ApiSession) -> 
 
 def lose_the_gateway(session: ApiSession, who: str, signal: str, status: str) -> None:
     session.run("open('kept.txt', 'w').write('kept')")
-    cell = session.run(f"import os, signal, time\nos.kill({who}, signal.{signal})\ntime.sleep(60)", timeout_s=5)
+    cell = session.run(f"import os, signal, time\nos.kill({who}, signal.{signal})\ntime.sleep(60)", timeout_s=2)
     assert cell["status"] == status, cell
     assert "files are kept" in json.dumps(cell["outputs"])
     assert session.printed("print(open('kept.txt').read())") == "kept\n"

@@ -96,7 +96,7 @@ class World:
         """Send bytes to the proxy and return all that comes back."""
         reader, writer = await self.connect(data)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 return await reader.read()
         finally:
             writer.close()
@@ -110,7 +110,7 @@ class World:
     async def tunnel(self, authority: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a tunnel that the proxy agrees to."""
         reader, writer = await self.connect(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 200 Connection established\r\n\r\n"
         return reader, writer
 

@@ -42,7 +42,7 @@ def house(monkeypatch: pytest.MonkeyPatch) -> House:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 

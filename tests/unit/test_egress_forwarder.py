@@ -41,7 +41,7 @@ def fetch(url: str, forwarder: int, tls: ssl.SSLContext | None = None) -> bytes:
     """Fetch a URL as code in a sandbox would."""
     proxies = urllib.request.ProxyHandler(dict.fromkeys(("http", "https"), f"http://{LOOPBACK}:{forwarder}"))
     opener = urllib.request.build_opener(proxies, urllib.request.HTTPSHandler(context=tls))
-    with opener.open(url, timeout=5) as response:
+    with opener.open(url, timeout=60) as response:
         content: bytes = response.read()
         return content
 
@@ -117,7 +117,7 @@ def test_the_process_forwards_from_the_socket_that_it_is_given(world: World) -> 
             command = [sys.executable, "-c", program, str(number), str(world.socket)]
             with subprocess.Popen(command, cwd=folder, pass_fds=[number]) as process:
                 try:
-                    async with asyncio.timeout(5):  # nobody has to try twice: who comes early waits
+                    async with asyncio.timeout(30):  # nobody has to try twice: who comes early waits
                         return await asyncio.to_thread(fetch, f"http://example.com:{server}/", port)
                 finally:
                     process.kill()
@@ -134,5 +134,5 @@ def test_nothing_is_offered_where_there_is_no_socket(tmp_path: Path) -> None:
 
 def test_the_process_ends_at_once_where_there_is_no_egress(root: Path) -> None:
     command = [sys.executable, "-I", "-S", str(root / "sandbox_image/egress_forwarder.py")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -31,7 +31,7 @@ async def speak_tls(world: World, authority: str, client: ssl.SSLContext, host: 
     """Ask through a tunnel as a usual client does, and return the answer."""
     reader, writer = await world.tunnel(authority)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await writer.start_tls(client, server_hostname=host)
             writer.write(b"GET /secret HTTP/1.1\r\n\r\n")
             return await reader.readexactly(len(ANSWER))
@@ -43,7 +43,7 @@ async def refused(world: World, port: int, data: bytes, host: str = "example.com
     """Say something in a tunnel and return what comes back and why it was refused."""
     reader, writer = await world.tunnel(f"{host}:{port}")
     writer.write(data)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         answer = await reader.read()
     writer.close()
     record = await world.recorded()

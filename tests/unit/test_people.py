@@ -1,14 +1,16 @@
-"""People on a real SQLite file: what lets somebody in, and what ends that at once."""
+"""People on a each real database: what lets somebody in, and what ends that at once."""
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import create_engine, text
 
 from orchestrator.errors import BadRequest, Conflict, NotFound, TooManyRequests, Unauthorized
 from orchestrator.limits import PASSWORD_LONGEST
+from orchestrator.people import passwords
 from orchestrator.people.attempts import FORGOTTEN_AFTER_S, Attempts
 from orchestrator.people.first_admin import make_first_admin
 from orchestrator.people.passwords import hashed, verify
@@ -16,28 +18,34 @@ from orchestrator.people.secrets import new_secret, parse_secret
 from orchestrator.people.service import TRIES_BY_ADDRESS, TRIES_BY_NAME, People, Person
 from orchestrator.store.database import Database
 from orchestrator.store.people import API, LOGIN, PeopleStore
+from tests.unit.conftest import Ask
 
 PASSWORD = "a good long password"
 
 
+REAL_HASHER = passwords._HASHER
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same hashes for less: what they cost is no subject of these tests, but of one."""
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "_HASHER", quick)
+    monkeypatch.setattr(passwords, "_NOBODYS", quick.hash("nobody has this password"))
+
+
+def test_a_hash_costs_what_rfc_9106_recommends() -> None:
+    assert (REAL_HASHER.type.name, REAL_HASHER.time_cost, REAL_HASHER.memory_cost) == ("ID", 3, 65536)
+
+
 @pytest.fixture
-async def people(tmp_path: Path) -> AsyncIterator[People]:
-    database = Database(f"sqlite:///{tmp_path / 'glovebox.sqlite'}")
-    await database.open()
-    yield People(PeopleStore(database))
-    await database.close()
+def people(database: Database) -> People:
+    return People(PeopleStore(database))
 
 
 @pytest.fixture
 async def ann(people: People) -> Person:
     return await people.add("Ann", "member", PASSWORD)
-
-
-def kept(tmp_path: Path) -> str:
-    connection = sqlite3.connect(tmp_path / "glovebox.sqlite")
-    dump = "\n".join(connection.iterdump())
-    connection.close()
-    return dump
 
 
 async def test_a_password_opens_a_login_that_stands_for_its_owner(people: People, ann: Person) -> None:
@@ -180,10 +188,10 @@ async def test_a_token_is_revoked_by_its_owner_alone(people: People, ann: Person
         await people.identify(token)
 
 
-async def test_no_secret_is_kept(people: People, ann: Person, tmp_path: Path) -> None:
+async def test_no_secret_is_kept(people: People, ann: Person, ask: Ask) -> None:
     _, login = await people.sign_in("ann", PASSWORD, "::1", "")
     _, token = await people.add_token(ann, "a script")
-    found = kept(tmp_path)
+    found = str(ask("SELECT * FROM users") + ask("SELECT * FROM user_secrets"))
     for secret in (PASSWORD, login.split("_", 2)[2], token.split("_", 2)[2]):
         assert secret not in found
     assert "$argon2id$" in found
@@ -258,3 +266,18 @@ async def test_the_file_with_the_first_admins_password_goes_when_it_opens_nothin
     await people.set_password("admin", PASSWORD)
     await make_first_admin(people, None, tmp_path)
     assert not file.exists()
+
+
+async def test_a_login_does_not_slip_in_beside_another_password(database: Database, database_url: str) -> None:
+    """Another process gives the person a new password, and has ended their logins, at this very moment."""
+    store = PeopleStore(database)
+    user = await store.add("1" * 32, "ann", "member", "the old hash")
+    engine = create_engine(database_url)
+    with engine.connect() as other:
+        other.execute(text("UPDATE users SET password_hash = 'the new hash'"))
+        coming_in = asyncio.create_task(store.add_login("2" * 16, user, "", "x", datetime.now(UTC) + timedelta(days=1)))
+        await asyncio.wait({coming_in}, timeout=0.3)
+        other.commit()
+    engine.dispose()
+    assert not await coming_in
+    assert await store.secrets(user.id, LOGIN) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.store.snapshot import take_snapshot
+from orchestrator.store.snapshot import main, take_snapshot
 
 
 @pytest.fixture
@@ -55,3 +55,23 @@ def test_what_cannot_be_copied_leaves_no_copy_and_harms_nothing(database: Path, 
         take_snapshot(broken, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
     assert broken.read_bytes() == content
+
+
+def test_of_postgres_no_copy_is_made_and_it_is_said_what_makes_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GLOVEBOX_DATABASE_URL", "postgresql://glovebox:sesame@db/glovebox")
+    with pytest.raises(SystemExit, match=r"pg_dump.*--files-only") as told:
+        main([str(tmp_path / "copy")])
+    assert "sesame" not in str(told.value)
+    assert not (tmp_path / "copy").exists()
+
+
+def test_the_database_that_is_copied_is_the_one_that_is_used(
+    monkeypatch: pytest.MonkeyPatch, database: Path, tmp_path: Path
+) -> None:
+    for name in ("GLOVEBOX_DATABASE_URL", "GLOVEBOX_CONFIG", "GLOVEBOX_TOKEN", "GLOVEBOX_BIND"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GLOVEBOX_DATA", str(tmp_path))
+    main([str(tmp_path / "copy")])
+    assert (tmp_path / "copy").stat().st_size > 0

@@ -1,11 +1,8 @@
-"""The store on a real SQLite file: what is written stays, owners are apart, and a crash leaves nothing open."""
+"""The store on both real databases: what is written stays, owners are apart, and a crash leaves nothing open."""
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +18,7 @@ from orchestrator.store.database import Database, migrate
 from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
 from orchestrator.store.sessions import SessionStore
 from orchestrator.store.tables import metadata
+from tests.unit.conftest import Ask
 
 LATEST = "0008"  # migration
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -35,21 +33,14 @@ class Store:
         self.conversation = ConversationStore(database)
 
 
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'glovebox.sqlite'}"
-
-
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    database = Database(url(tmp_path))
-    await database.open()
-    yield Store(database)
-    await database.close()
+def store(database: Database) -> Store:
+    return Store(database)
 
 
-async def reopened(tmp_path: Path) -> Store:
-    """Open the file as the next process does."""
-    database = Database(url(tmp_path))
+async def reopened(database_url: str) -> Store:
+    """Open the database as the next process does."""
+    database = Database(database_url)
     await database.open()
     return Store(database)
 
@@ -63,15 +54,8 @@ def cell(cell_id: str, session: SessionRecord, **fields: Any) -> CellRecord:
     return CellRecord(cell_id=cell_id, session_id=session.id, created_at=NOW, **(values | fields))
 
 
-def count(tmp_path: Path, table: str) -> int:
-    connection = sqlite3.connect(tmp_path / "glovebox.sqlite")
-    (number,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-    connection.close()
-    return int(number)
-
-
-def test_the_migrations_make_just_the_tables_that_the_code_knows(tmp_path: Path) -> None:
-    engine = create_engine(url(tmp_path))
+def test_the_migrations_make_just_the_tables_that_the_code_knows(database_url: str) -> None:
+    engine = create_engine(database_url)
     migrate(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
@@ -85,8 +69,8 @@ def test_the_migrations_make_just_the_tables_that_the_code_knows(tmp_path: Path)
     engine.dispose()
 
 
-def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
-    engine = create_engine(url(tmp_path))
+def test_migrating_twice_changes_nothing(database_url: str) -> None:
+    engine = create_engine(database_url)
     migrate(engine)
     migrate(engine)
     with engine.connect() as connection:
@@ -94,12 +78,11 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     engine.dispose()
 
 
-async def test_the_file_survives_a_killed_process(store: Store, tmp_path: Path) -> None:
+async def test_what_is_stored_survives_a_killed_process(store: Store, database_url: str, ask: Ask) -> None:
     made = await store.sessions.add("ann", "Sales", "standard")
-    connection = sqlite3.connect(tmp_path / "glovebox.sqlite")
-    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    connection.close()
-    other = await reopened(tmp_path)  # while the first still has it open, as after a kill
+    if store.database.dialect == "sqlite":
+        assert ask("PRAGMA journal_mode") == [("wal",)]
+    other = await reopened(database_url)  # while the first still has it open, as after a kill
     assert await other.sessions.get("ann", made.id) == made
     await other.database.close()
 
@@ -154,7 +137,7 @@ async def test_each_session_has_a_uid_token_and_kernel_id_of_its_own(store: Stor
     assert min(one.uid for one in made) > FIRST_UID
 
 
-async def test_a_uid_is_never_used_again(store: Store, tmp_path: Path) -> None:
+async def test_a_uid_is_never_used_again(store: Store, database_url: str) -> None:
     seen: set[int] = set()
     for _ in range(3):
         made = [await store.sessions.add("ann", "n", "standard") for _ in range(3)]
@@ -163,7 +146,7 @@ async def test_a_uid_is_never_used_again(store: Store, tmp_path: Path) -> None:
         seen |= uids
         for one in made:
             await store.sessions.delete(one.id)
-    other = await reopened(tmp_path)
+    other = await reopened(database_url)
     assert (await other.sessions.add("bob", "n", "standard")).uid > max(seen)
     await other.database.close()
 
@@ -181,7 +164,7 @@ async def test_the_next_gateway_gets_a_token_and_a_kernel_id_that_no_earlier_one
     assert await store.sessions.get("ann", made.id) == renewed
 
 
-async def test_messages_are_there_again_in_their_order(store: Store, tmp_path: Path) -> None:
+async def test_messages_are_there_again_in_their_order(store: Store, database_url: str) -> None:
     session = await store.sessions.add("ann", "n", "standard")
     question = message("q", session, content="How? 数\x00\u2028", attachments=["a.csv"], model="m")
     answer = message("a", session, "assistant", model="m", status="running")
@@ -191,7 +174,7 @@ async def test_messages_are_there_again_in_their_order(store: Store, tmp_path: P
     parts: list[dict[str, Any]] = [{"type": "text", "round": 0, "text": "Hm. \ud83d 😀"}, {"type": "cell", "n": 1.5}]
     problem = {"code": "model_failed", "status": 502}
     await store.conversation.save_message("a", "failed", parts, problem)
-    other = await reopened(tmp_path)
+    other = await reopened(database_url)
     expected = replace(answer, status="failed", parts=parts, problem=problem)
     assert await other.conversation.messages(session.id) == [question, expected, message("0", session)]
     await other.database.close()
@@ -278,7 +261,7 @@ async def test_what_ran_when_the_process_was_killed_is_marked_at_the_next_start(
     assert cells == {"running": ("sandbox_lost", [{"a": 2}]), "ok": ("ok", [{"a": 1}]), "error": ("error", [{"a": 1}])}
 
 
-async def test_deleting_a_session_takes_its_messages_and_cells_and_nobody_elses(store: Store, tmp_path: Path) -> None:
+async def test_deleting_a_session_takes_its_messages_and_cells_and_nobody_elses(store: Store, ask: Ask) -> None:
     gone, kept = [await store.sessions.add("ann", name, "standard") for name in ("gone", "kept")]
     for session in (gone, kept):
         await store.conversation.add_messages(message(f"q{session.name}", session))
@@ -286,7 +269,7 @@ async def test_deleting_a_session_takes_its_messages_and_cells_and_nobody_elses(
     await store.sessions.delete(gone.id)
     with pytest.raises(SessionNotFound):
         await store.sessions.get("ann", gone.id)
-    assert [count(tmp_path, table) for table in ("sessions", "messages", "cells")] == [1, 1, 1]
+    assert [ask(f"SELECT count(*) FROM {table}") for table in ("sessions", "messages", "cells")] == [[(1,)]] * 3
     assert [one.id for one in await store.conversation.messages(kept.id)] == ["qkept"]
     assert await store.conversation.messages(gone.id) == await store.conversation.cells(gone.id) == []
 
@@ -295,7 +278,7 @@ async def test_work_that_fails_leaves_nothing_behind(store: Store) -> None:
     def work(connection: Any) -> None:
         connection.exec_driver_sql(
             "INSERT INTO sessions (id, owner, name, profile, token, kernel_id, created_at, last_active_at) "
-            "VALUES ('x', 'ann', '', '', '', '', '', '')"
+            "VALUES ('x', 'ann', '', '', '', '', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
         )
         raise ZeroDivisionError
 

@@ -72,4 +72,4 @@ def test_a_collector_that_is_not_there_keeps_nobody_waiting(monkeypatch: pytest.
         for _ in range(100):
             with span("request"):
                 pass
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20

@@ -83,7 +83,7 @@ async def kept_filled(house: House, least: int = 1, most: int = 2) -> AsyncItera
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 
