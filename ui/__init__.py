@@ -24,14 +24,22 @@ nothing, a reload shows the same, two tabs stay in step, and stopping is a call 
                      formulas.py and highlight.py), ansi.py, meter.py (pure)
     patches.py       what of the blocks changed (pure); conversation.js keeps the page as it is told, and
                      conversation_acts.js is what can be done there; katex.py finds what draws formulas
+
+    panels.py        the list of sessions, as escaped HTML (pure); lists.js makes its rows act
+    panel_parts.py   places that the scripts in browser/ fill: files, search, state and menu of the session, settings
+    relay.py         the calls of the API that those scripts may make, and uploads and archives, streamed
+    admin_page.py    the page for admins, and the scripts themselves
+    front.py         the page's first document: language, theme and words for its reader
+    languages/       which language a request speaks, and the translations
+    spoken_blocks.py Gradio's part, once for each language
+    places.py        a reverse proxy's prefix
     frames.py        the documents of frames: our scripts, and what a cell displayed as data
     doors.py         the routes for files, the notebook, pictures, papers and frames
 
-    panels.py        the two lists at the sides, as escaped HTML (pure); lists.js makes their rows act
     guards.py        who may ask at all, and the security headers
     logins.py        the login that a browser brings, and whether it still counts
     login_page.py    the page to log in at (pure)
     login_doors.py   the routes beneath it
-    words.py         every text of the page
+    words.py         every text of the page in English; panel_words.py has those of the panels
     app.py           puts it together
 """

@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui import panels, snippets, words
+from ui import languages, panels, snippets, words
 from ui.api_client import Api, ApiError, Model, Session
 from ui.logins import Logins
 from ui.luggage import Carried, Luggage
@@ -126,30 +126,12 @@ class Actions:
             # Gradio shows it as HTML.
             gr.Warning(escape(error.detail))
 
-    async def upload(self, files: list[str] | None, session: str, profile: str | None, request: gr.Request) -> Changes:
-        """Put files into the workspace."""
-        if not files:
-            return self._unchanged()
-        changes: Changes = {}
-        api = self._api_for(request)
-        luggage = Luggage(api)
-        try:
-            if not session:
-                session = (await api.create_session(name_for("", files), profile))["id"]
-                changes[self._page.session] = session
-            await luggage.carry(session, files, {})
-            changes |= self._notice("") | await self._sides(api, session)
-        except ApiError as error:
-            changes |= self._notice(error.detail)
-        luggage.drop(files)
-        return changes | {self._page.upload: gr.UploadButton(value=None)}
-
-    async def discard_file(self, session: str, event: gr.EventData, request: gr.Request) -> Changes:
-        """Delete a file of the workspace."""
+    async def begin(self, profile: str | None, approval: str, event: gr.EventData, request: gr.Request) -> Changes:
+        """Make a session for files that are dropped before there is one; the panel sends them when it is shown."""
         api = self._api_for(request)
         try:
-            await api.delete_file(session, _text(event, "id"))
-            return await self._sides(api, session)
+            session = await begin_session(api, name_for("", [_text(event, "name")]), profile, approval)
+            return await self._opened(api, session)
         except ApiError as error:
             return self._notice(error.detail)
 
@@ -171,13 +153,18 @@ class Actions:
         return self._notice("")
 
     def _api_for(self, request: gr.Request) -> Api:
-        """Return the API as whoever this browser is logged in as; there is no other way to it from here."""
+        """Return the API as whoever this browser is logged in as, whose language is spoken from here on.
+
+        There is no other way to it from here.
+        """
+        languages.speak(languages.wanted(request.headers))
         return self._logins.api_for(request.headers)
 
     async def _pickers(self, api: Api, first_use: bool, model: str | None) -> Changes:  # noqa: FBT001
         models, profiles, me = await api.models(), await api.profiles(), await api.me()
         usable = [model["id"] for model in models if model["available"]]
-        chosen = model if model in usable else _default_model(models)
+        wanted = model or await _own_default(api)
+        chosen = wanted if wanted in usable else _default_model(models)
         choices = [(words.PROFILE_CHOICE.format(name=each["name"]), each["name"]) for each in profiles]
         profile = next((each["name"] for each in profiles if each["default"]), None)
         return {
@@ -204,12 +191,10 @@ class Actions:
         """Everything around the conversation, as it is now."""
         page = self._page
         try:
-            files = await api.files(session) if session else None
             listed = await self._listed(api, session)
         except ApiError as error:
             return self._notice(error.detail)
         return listed | {
-            page.files: panels.files_list(files, session),
             page.export: panels.export_link(session),
         }
 
@@ -253,6 +238,14 @@ def _title(session: Session | None) -> str:
     name = session["name"] or words.UNNAMED if session else ""
     profile = f"<small>{escape(session['profile'])}</small>" if session else ""
     return f"<h1>{escape(name or words.TITLE)}</h1>{profile}"
+
+
+async def _own_default(api: Api) -> str | None:
+    """Return the model that this reader set for new sessions, if any."""
+    try:
+        return (await api.my_settings()).get("default_model")
+    except ApiError:
+        return None
 
 
 def _default_model(models: list[Model]) -> str | None:

@@ -17,6 +17,7 @@ from ui import words
 
 # An answer may take as long as a big file takes to be written; a follow stream may be silent as long as a cell is.
 TIMEOUT = httpx2.Timeout(30.0, connect=5.0, write=120.0)
+UPLOAD_TIMEOUT = httpx2.Timeout(120.0, connect=5.0)
 STREAM_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=120.0)
 CHUNK_BYTES = 1024 * 1024
 
@@ -211,6 +212,11 @@ class Api:
         """Return what this person prefers."""
         return cast(dict[str, Any], await self._json("GET", "/v1/me/settings"))
 
+    async def call(self, method: str, path: str, body: Any, query: dict[str, str]) -> Any:
+        """Make a call that one of the page's panels asks for; the path is quoted already."""
+        told = {} if body is None else {"json": body}
+        return await self._json(method, path, params=query, **told)
+
     async def stop(self, session: str) -> None:
         """Stop the turn that runs, if one does."""
         await self._json("POST", _path(session, "stop"))
@@ -223,6 +229,17 @@ class Api:
         """Write a file, streamed from the disk."""
         headers = {"Content-Length": str(source.stat().st_size), "Content-Type": "application/octet-stream"}
         await self._json("PUT", _path(session, "files", path), content=_chunks(source), headers=headers)
+
+    async def put_stream(self, session: str, path: str, content: AsyncIterator[bytes], length: int | None) -> Any:
+        """Write a file as it comes in; `length` is its size where that is known."""
+        headers = {"Content-Type": "application/octet-stream"}
+        headers |= {} if length is None else {"Content-Length": str(length)}
+        where = _path(session, "files", path)
+        return await self._json("PUT", where, content=content, headers=headers, timeout=UPLOAD_TIMEOUT)
+
+    def archive(self, session: str) -> _Stream:
+        """Open the whole workspace as an archive for streaming."""
+        return self.stream("GET", _path(session, "archive"))
 
     async def delete_file(self, session: str, path: str) -> None:
         """Delete a file."""
@@ -286,7 +303,9 @@ def problem(response: httpx2.Response) -> ApiError:
         return ApiError(words.UNREADABLE.format(status=status), "unreadable", status)
     title = str(document.get("title") or "")
     detail = str(document.get("detail") or title or words.UNREADABLE.format(status=status))
-    return ApiError(detail, str(document.get("code") or "unknown"), status, title)
+    code = str(document.get("code") or "unknown")
+    said = words.PROBLEMS.get(code)
+    return ApiError(f"{said} ({detail})" if said else detail, code, status, title)
 
 
 def _path(session: str, kind: str = "", inside: str = "") -> str:

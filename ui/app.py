@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from ui.settings import Settings, cache_folder
 
@@ -21,9 +22,12 @@ import gradio as gr
 
 from ui import words
 from ui.actions import Actions
+from ui.admin_page import admin_doors
 from ui.api_client import Api
 from ui.doors import doors
+from ui.front import Front
 from ui.guards import Guards
+from ui.in_language import InLanguage
 from ui.intake import Intake
 from ui.live import live_doors
 from ui.login_doors import LoginDoors
@@ -31,18 +35,23 @@ from ui.logins import Logins
 from ui.luggage import sweep
 from ui.nudges import Nudges
 from ui.page import lay_out
+from ui.places import Beneath, set_prefix
+from ui.relay import relay
 from ui.shelf import Shelf
+from ui.spoken_blocks import SpokenBlocks, in_every_language
 from ui.theme import HEAD, theme
 from ui.turns import Turns
 from ui.wiring import wire
 
-STYLES = [Path(__file__).parent / name for name in ("style.css", "style_conversation.css")]
+_HERE = Path(__file__).parent
+STYLES = [_HERE / name for name in ("style.css", "style_conversation.css", "browser/panels.css")]
 # Cached uploads that nobody sent: looked for every ten minutes, gone after an hour.
 CACHE_SWEEP_S = (600, 3600)
 
 
-def build(settings: Settings) -> Guards:
+def build(settings: Settings) -> ASGIApp:
     """Make the application."""
+    set_prefix(settings.prefix)
     api = Api(settings.api, settings.token)
     logins = Logins(api)
     shelf = Shelf(cache_folder() / "shelf")
@@ -58,10 +67,13 @@ def build(settings: Settings) -> Guards:
     parent.include_router(LoginDoors(api, logins).router())
     parent.include_router(doors(logins, shelf))
     parent.include_router(live_doors(logins, intake, nudges))
+    parent.include_router(relay(logins))
+    parent.include_router(admin_doors(logins))
     mounted = gr.mount_gradio_app(
         parent,
-        blocks(logins, nudges),
+        in_every_language(lambda: blocks(logins, nudges)),
         path="/",
+        root_path=settings.prefix or None,
         theme=theme(),
         css_paths=STYLES,
         head=HEAD,
@@ -76,12 +88,15 @@ def build(settings: Settings) -> Guards:
         # The session's disk limit decides, which the API knows.
         max_file_size=None,
     )
-    return Guards(mounted, settings.hosts, settings.token, logins, reached_by_others=settings.reached_by_others)
+    guarded = Guards(
+        Front(mounted, logins), settings.hosts, settings.token, logins, reached_by_others=settings.reached_by_others
+    )
+    return Beneath(InLanguage(guarded), settings.prefix)
 
 
-def blocks(logins: Logins, nudges: Nudges) -> gr.Blocks:
+def blocks(logins: Logins, nudges: Nudges) -> SpokenBlocks:
     """Make the Gradio part."""
-    demo: gr.Blocks = gr.Blocks(
+    demo = SpokenBlocks(
         title=words.TITLE, analytics_enabled=False, fill_height=True, fill_width=True, delete_cache=CACHE_SWEEP_S
     )
     with demo:

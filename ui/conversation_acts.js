@@ -191,5 +191,5 @@ function look(button) {
   chips.after(place);
 }
 
-window.glovebox = { watch };
+window.glovebox = Object.assign(window.glovebox ?? {}, { watch });
 watch(document.querySelector('#session textarea, #session input')?.value ?? '');

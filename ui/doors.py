@@ -50,7 +50,7 @@ def attachment(name: str) -> str:
 
 
 # An error says why in a file, too: nothing beneath these addresses is ever a page.
-_INERT_PROBLEM = INERT | {"Content-Disposition": attachment("problem.json")}
+INERT_PROBLEM = INERT | {"Content-Disposition": attachment("problem.json")}
 
 
 def doors(logins: Logins, shelf: Shelf) -> APIRouter:
@@ -74,17 +74,17 @@ def _add_downloads(router: APIRouter, logins: Logins) -> None:
         try:
             opened = logins.api_for(request.headers).file(session, path, {"accept-encoding": "identity", **asked})
         except ApiError as error:
-            return problem_response(error, _INERT_PROBLEM)
-        return await _relayed(opened, path.rsplit("/", 1)[-1])
+            return problem_response(error, INERT_PROBLEM)
+        return await relayed(opened, path.rsplit("/", 1)[-1])
 
     @router.get("/export/{session}")
     async def export(session: str, request: Request) -> Response:
         theirs = logins.api_for(request.headers)
         try:
             name = (await theirs.session(session))["name"]
-            return await _relayed(theirs.notebook(session), f"{name or words.UNNAMED}.ipynb")
+            return await relayed(theirs.notebook(session), f"{name or words.UNNAMED}.ipynb")
         except ApiError as error:
-            return problem_response(error, _INERT_PROBLEM)
+            return problem_response(error, INERT_PROBLEM)
 
 
 def _add_shown(router: APIRouter, shelf: Shelf) -> None:
@@ -158,12 +158,13 @@ def problem_response(error: ApiError, headers: dict[str, str] | None = None) -> 
     return JSONResponse(problem, status, headers, media_type="application/problem+json")
 
 
-async def _relayed(opened: AbstractAsyncContextManager[httpx2.Response], name: str) -> Response:
+async def relayed(opened: AbstractAsyncContextManager[httpx2.Response], name: str) -> Response:
+    """Pass a download on under a name, as data."""
     stack = AsyncExitStack()
     try:
         upstream = await stack.enter_async_context(opened)
     except ApiError as error:
-        return problem_response(error, _INERT_PROBLEM)
+        return problem_response(error, INERT_PROBLEM)
     headers = {header: upstream.headers[header] for header in _PASSED_BACK if header in upstream.headers}
     headers |= INERT | {"Content-Disposition": attachment(name)}
     return StreamingResponse(_body(upstream, stack), upstream.status_code, headers)

@@ -19,7 +19,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ui import words
+from ui import languages, words
 
 if TYPE_CHECKING:
     from zlib import _Compress as _Compressor
@@ -73,17 +73,19 @@ def policy(kind: str) -> str:
 def document(kind: str, output: str) -> bytes:
     """Return the document that shows an output, HTML, or the JSON of a figure or a table; compressed with gzip."""
     # Plotly is 4.8 MB: it is compressed once, and every document goes on from there.
-    beginning, compressor = _beginning(kind)
+    beginning, compressor = _beginning(kind, languages.spoken())
     going_on = compressor.copy()
     return beginning + going_on.compress(_ending(kind, output).encode()) + going_on.flush()
 
 
 @cache
-def _beginning(kind: str) -> tuple[bytes, _Compressor]:
+def _beginning(kind: str, language: str) -> tuple[bytes, _Compressor]:
     library = scripts(kind)[:-2]
     said = f'data-scripts="{escape(words.SCRIPTS_LEFT_OUT)}" data-broken="{escape(words.CHART_BROKEN)}" '
     said += f'data-search="{escape(words.SEARCH_TABLE)}"'
-    text = f'<!doctype html><html lang="en" {said}><meta charset="utf-8"><title>{escape(words.HTML_FRAME)}</title>'
+    text = (
+        f'<!doctype html><html lang="{language}" {said}><meta charset="utf-8"><title>{escape(words.HTML_FRAME)}</title>'
+    )
     text += f"<style>{_STYLE}{_MORE_STYLE[kind]}</style><body>{''.join(map(_element, library))}"
     compressor = zlib.compressobj(wbits=_GZIP)
     return compressor.compress(text.encode()), compressor

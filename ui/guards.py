@@ -57,6 +57,8 @@ _OPEN_PATHS = frozenset({"/healthz"})
 _LOGIN_PATHS = frozenset({LOGIN_PATH, SSO_PATH, CALLBACK_PATH, LOGOUT_PATH})
 # Where links of other sites, and a provider of single sign-on, may lead to.
 _LINKED_PATHS = frozenset({"/", LOGIN_PATH, CALLBACK_PATH})
+# Whoever asks for one of these without a login is a person, and is led to the login page.
+_PAGES = frozenset({"/", "/admin"})
 _ENDING_S = 5.0
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?", re.IGNORECASE)
@@ -225,7 +227,7 @@ def _with_headers(send: Send) -> Send:
 
 async def _send_to_login(scope: Scope, send: Send, why: str) -> None:
     """Lead a person to the login page; tell a script that there is one."""
-    if scope["method"] not in {"GET", "HEAD"} or scope["path"] != "/":
+    if scope["method"] not in {"GET", "HEAD"} or scope["path"] not in _PAGES:
         await _refuse(send, 401, words.LOGIN_ENDED)
         return
     query = {name.decode("latin-1"): value.decode("latin-1") for name, value in parse_qsl(scope["query_string"])}

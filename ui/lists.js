@@ -1,4 +1,5 @@
-// Runs once in each of the two lists (js_on_load): clicks on their rows become events of the component.
+// Runs once in the list of sessions (js_on_load): clicks on its rows become events of the component.
+window.glovebox.mount('sessions', element, trigger);
 const rowOf = (node) => node.closest('[data-id]');
 
 element.addEventListener('click', (event) => {

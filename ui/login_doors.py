@@ -10,10 +10,11 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from ui import words
+from ui import languages, words
 from ui.api_client import Api, ApiError
-from ui.login_page import POLICY, SSO_PATH, document, language
+from ui.login_page import POLICY, SSO_PATH, document
 from ui.logins import Logins, bearer, cookie, flow_cookie, flow_of, login_of
+from ui.places import at
 
 LOGIN_PATH = "/login"
 CALLBACK_PATH = "/login/callback"
@@ -46,7 +47,7 @@ class LoginDoors:
     async def show(self, request: Request) -> Response:
         """Show the login page, where people log in."""
         if not await self._are_needed():
-            return RedirectResponse("/", HTTPStatus.SEE_OTHER)
+            return RedirectResponse(at("/"), HTTPStatus.SEE_OTHER)
         return await self._page(request, request.query_params.get("why", ""))
 
     async def enter(self, request: Request) -> Response:
@@ -83,7 +84,7 @@ class LoginDoors:
         except ApiError as error:
             return await self._trouble(request, error)
         # A redirect would still count as the provider's, and a strict cookie would not come along.
-        answer = HTMLResponse('<!doctype html><meta http-equiv="refresh" content="0;url=/">', headers=_HEADERS)
+        answer = HTMLResponse(f'<!doctype html><meta http-equiv="refresh" content="0;url={at("/")}">', headers=_HEADERS)
         answer.headers.append("Set-Cookie", cookie(login, secure=secure))
         answer.headers.append("Set-Cookie", flow_cookie("", secure=secure))
         return answer
@@ -98,7 +99,7 @@ class LoginDoors:
                 if error.status != HTTPStatus.UNAUTHORIZED:
                     return await self._trouble(request, error)
             self._logins.forget(who)
-        answer = RedirectResponse(f"{LOGIN_PATH}?why=out", HTTPStatus.SEE_OTHER)
+        answer = RedirectResponse(at(f"{LOGIN_PATH}?why=out"), HTTPStatus.SEE_OTHER)
         for secure in (True, False):
             answer.headers.append("Set-Cookie", cookie("", secure=secure))
         return answer
@@ -115,8 +116,9 @@ class LoginDoors:
     async def _page(
         self, request: Request, why: str, otherwise: str = "", status: int = HTTPStatus.OK, name: str = ""
     ) -> HTMLResponse:
-        lang = language(request.headers.get("accept-language", ""))
-        texts = words.LOGIN[lang]
+        lang = languages.wanted(request.headers)
+        with languages.speaking(lang):
+            texts = words.LOGIN
         try:
             sso = await self._logins.sso()
         except ApiError:
@@ -129,12 +131,12 @@ def to_login(path: str, query: Mapping[str, str], why: str) -> str:
     session = query.get("session", "") if path == "/" else ""
     asked = [f"why={why}"] if why else []
     asked += [f"session={session}"] if _SESSION.fullmatch(session) else []
-    return LOGIN_PATH + ("?" + "&".join(asked) if asked else "")
+    return at(LOGIN_PATH) + ("?" + "&".join(asked) if asked else "")
 
 
 def _target(request: Request) -> str:
     session = request.query_params.get("session", "")
-    return f"/?session={session}" if _SESSION.fullmatch(session) else "/"
+    return at(f"/?session={session}" if _SESSION.fullmatch(session) else "/")
 
 
 def _over_tls(request: Request) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from ui import words
+from ui.places import at
 
 SSO_PATH = "/login/sso"
 # Nothing is loaded and no script runs; the form goes nowhere else.
@@ -31,18 +31,9 @@ p { margin: 0 0 8px; color: var(--red); }
 """
 
 
-def language(accepted: str) -> str:
-    """Return which of the page's languages a browser wants most: of those it names, the first that there is."""
-    for wanted in accepted.split(","):
-        name = wanted.split(";")[0].strip().lower().split("-")[0]
-        if name in words.LOGIN:
-            return name
-    return "en"
-
-
 def document(texts: Mapping[str, str], lang: str, remark: str = "", name: str = "", *, sso: bool = False) -> str:
     """Return the page."""
-    other_way = f'<a href="{SSO_PATH}">{escape(texts["sso"])}</a>' if sso else ""
+    other_way = f'<a href="{at(SSO_PATH)}">{escape(texts["sso"])}</a>' if sso else ""
     told = f'<p role="alert">{escape(remark)}</p>' if remark else ""
     return (
         f'<!doctype html><html lang="{lang}"><head><meta charset="utf-8">'

@@ -10,6 +10,7 @@ import gradio as gr
 
 from ui import words
 from ui.katex import katex_files
+from ui.panel_parts import part
 
 _LISTS_SCRIPT = (Path(__file__).parent / "lists.js").read_text()
 _CONVERSATION_SCRIPT = "".join(
@@ -41,7 +42,6 @@ class Page:
     stop: gr.Button
     files_panel: gr.Sidebar
     files: gr.HTML
-    upload: gr.UploadButton
     export: gr.HTML
 
 
@@ -55,9 +55,12 @@ def lay_out() -> Page:
         person = gr.HTML(elem_id="person")
         new_session = gr.Button(words.NEW_SESSION, elem_id="new-session", variant="secondary", size="md")
         gr.HTML(f"<h2>{words.SESSIONS}</h2>")
+        part("find")
         sessions = gr.HTML(elem_id="sessions", js_on_load=_LISTS_SCRIPT)
+        part("menu")
     with gr.Column(elem_id="middle", elem_classes="gb-empty"):
         title = gr.HTML(elem_id="title")
+        part("bar")
         banner = gr.HTML(elem_id="banner", visible=False)
         conversation = _conversation()
         with gr.Column(elem_id="composer"):
@@ -74,8 +77,7 @@ def lay_out() -> Page:
                 stop = gr.Button(words.STOP, elem_id="stop", variant="stop", size="sm", min_width=80)
     with gr.Sidebar(open=False, width=320, position="right", elem_id="files-panel") as files_panel:
         gr.HTML(f"<h2>{words.FILES}</h2>")
-        files = gr.HTML(elem_id="files", js_on_load=_LISTS_SCRIPT)
-        upload = gr.UploadButton(words.UPLOAD, elem_id="upload", file_count="multiple", size="md", variant="secondary")
+        files = part("files", "begin")
         export = gr.HTML(elem_id="export")
     return Page(
         session=session,
@@ -97,7 +99,6 @@ def lay_out() -> Page:
         stop=stop,
         files_panel=files_panel,
         files=files,
-        upload=upload,
         export=export,
     )
 

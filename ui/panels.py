@@ -1,4 +1,4 @@
-"""The lists at the sides of the page, as HTML. Everything in them is escaped here. Pure.
+"""What the server draws at the sides of the page, as HTML. Everything in them is escaped here. Pure.
 
 Gradio puts the HTML in by `${value}`, which is not read as a template again; a `{{…}}` in a template would be.
 """
@@ -11,11 +11,9 @@ from html import escape
 from urllib.parse import quote
 
 from ui import words
-from ui.api_client import FileEntry, Person, Session
-from ui.markdown import file_url
-from ui.sizes import age_words, size_words
-
-MAX_FILES = 500
+from ui.api_client import Person, Session
+from ui.places import at
+from ui.sizes import age_words
 
 
 def sessions_list(sessions: Sequence[Session], current: str, now: datetime) -> str:
@@ -25,29 +23,11 @@ def sessions_list(sessions: Sequence[Session], current: str, now: datetime) -> s
     return f'<ul class="gb-list">{"".join(_session_row(each, current, now) for each in sessions)}</ul>'
 
 
-def files_list(files: Sequence[FileEntry] | None, session: str) -> str:
-    """Return the list of the workspace's files, newest first; None stands for no session yet."""
-    if files is None:
-        return f'<p class="gb-empty">{escape(words.NO_SESSION_FILES)}</p>'
-    if not files:
-        return f'<p class="gb-empty">{escape(words.NO_FILES)}</p>'
-    newest_first = sorted(files, key=lambda entry: entry["modified_at"], reverse=True)
-    rows = "".join(_file_row(entry, session) for entry in newest_first[:MAX_FILES])
-    more = len(files) - MAX_FILES
-    cut = f'<p class="gb-empty">{escape(words.FILES_CUT.format(count=more))}</p>' if more > 0 else ""
-    total = size_words(sum(entry["size"] for entry in files))
-    count = words.FILE_TOTAL if len(files) == 1 else words.FILES_TOTAL
-    return (
-        f'<ul class="gb-list gb-files">{rows}</ul>{cut}'
-        f'<p class="gb-total">{escape(count.format(count=len(files), size=total))}</p>'
-    )
-
-
 def export_link(session: str) -> str:
     """Return the link to the notebook; nothing without a session."""
     if not session:
         return ""
-    return f'<a class="gb-export" href="/export/{quote(session, safe="")}" download>{escape(words.EXPORT)}</a>'
+    return f'<a class="gb-export" href="{at("/export/")}{quote(session, safe="")}" download>{escape(words.EXPORT)}</a>'
 
 
 def person(who: Person) -> str:
@@ -56,7 +36,7 @@ def person(who: Person) -> str:
         return ""
     way_out = f"<button>{escape(words.LOG_OUT)}</button>" if who["can_log_out"] else ""
     return (
-        f'<form class="gb-person" method="post" action="/logout"><span title="{escape(who["role"])}">'
+        f'<form class="gb-person" method="post" action="{at("/logout")}"><span title="{escape(who["role"])}">'
         f"{escape(who['name'])}</span>{way_out}</form>"
     )
 
@@ -84,17 +64,6 @@ def _own_session_tools(name: str) -> str:
         f'<input class="gb-rename" value="{name}" maxlength="200" aria-label="{escape(words.RENAME)}">'
         f"{_button('edit', words.RENAME, name, '✎')}{_button('ask', words.DELETE, name, '✕')}"
         f"{_question(words.DELETE_SESSION)}"
-    )
-
-
-def _file_row(entry: FileEntry, session: str) -> str:
-    path = escape(entry["path"])
-    url = file_url(session, entry["path"]) or "#"
-    return (
-        f'<li class="gb-row" data-id="{path}">'
-        f'<a class="gb-name" href="{escape(url)}" download title="{path}">'
-        f'<span class="gb-label">{path}</span><small class="gb-age">{size_words(entry["size"])}</small></a>'
-        f"{_button('ask', words.DELETE, path, '✕')}{_question(words.DELETE_FILE)}</li>"
     )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ui.places import read_prefix
+
 # The page's names on its own host, and its service name in the compose network.
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]", "ui"})
@@ -24,6 +26,7 @@ class Settings:
     token: str | None = None
     hosts: frozenset[str] = OWN_HOSTS
     reached_by_others: bool = False
+    prefix: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -43,6 +46,7 @@ class Settings:
             api=(environment.get("GLOVEBOX_API") or cls.api).rstrip("/"),
             token=token,
             reached_by_others=reachable_at not in _LOOPBACK,
+            prefix=read_prefix(environment.get("GLOVEBOX_UI_ROOT_PATH", "")),
             hosts=OWN_HOSTS | {name.strip().lower() for name in more_hosts if name.strip()},
         )
 

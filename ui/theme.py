@@ -10,15 +10,6 @@ _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mon
 HEAD = """
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<script>
-// Whoever is logged out meanwhile is led to the login page by the next thing that they do.
-const plainFetch = window.fetch;
-window.fetch = async (...asked) => {
-  const answer = await plainFetch(...asked);
-  if (answer.status === 401 && new URL(answer.url).origin === location.origin) location.assign('/login?why=ended');
-  return answer;
-};
-</script>
 """
 
 

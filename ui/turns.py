@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui import snippets, words
+from ui import languages, snippets, words
 from ui.actions import begin_session, refusal
 from ui.api_client import Api, ApiError
 from ui.first_use import examples
@@ -37,6 +37,7 @@ class Turns:
     ) -> Changes:
         """Do what was asked for; whoever watches the session is told to look again."""
         asked = dict(event._data or {})
+        languages.speak(languages.wanted(request.headers))
         api = self._logins.api_for(request.headers)
         changes: Changes = {}
         try:
@@ -50,8 +51,9 @@ class Turns:
         self._nudges.nudge(session)
         return changes | {self._page.notice: ""}
 
-    def gone(self, event: gr.EventData) -> Changes:
+    def gone(self, event: gr.EventData, request: gr.Request) -> Changes:
         """Say why a session cannot be shown."""
+        languages.speak(languages.wanted(request.headers))
         detail = str((event._data or {}).get("detail") or words.NO_SUCH_SESSION)
         return {self._page.notice: snippets.notice(detail, "error")}
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import gradio as gr
 
-from ui import words
 from ui.actions import Actions
 from ui.page import Page
+from ui.panel_parts import CHANGED, SESSION_SHOWN
 from ui.turns import Turns
 
 # Explicit everywhere: Gradio's default lets one user at a time use a handler.
@@ -19,20 +18,17 @@ _QUICK: dict[str, Any] = {
     "api_visibility": "private",
 }
 
-# Gradio calls both of its toggles the same, so they are named here.
-_FROM_BROWSER = f"""() => {{
-  const name = (panel, label) => document.querySelector(panel + ' .toggle-button')?.setAttribute('aria-label', label);
-  name('#sessions-panel', {json.dumps(words.TOGGLE_SESSIONS)});
-  name('#files-panel', {json.dumps(words.TOGGLE_FILES)});
+_FROM_BROWSER = """() => {
   return [new URLSearchParams(location.search).get('session') || '', window.innerWidth];
-}}"""
-# The address names the session, so a reload shows it again; and the conversation follows it.
-_TO_ADDRESS = """(session) => {
+}"""
+# The address names the session, so a reload shows it again; the conversation follows it, and the panels do.
+_TO_ADDRESS = f"""(session) => {{
   const address = new URL(location.href);
   if (session) address.searchParams.set('session', session); else address.searchParams.delete('session');
   history.replaceState(null, '', address);
-  window.glovebox?.watch(session ?? '');
-}"""
+  window.glovebox?.watch?.(session ?? '');
+  {SESSION_SHOWN}
+}}"""
 # On a phone an open side covers the page: whoever chose something there wants to see it.
 _TO_MIDDLE = """() => {
   if (window.innerWidth <= 768) document.querySelector('#sessions-panel.open .toggle-button')?.click();
@@ -52,7 +48,7 @@ _ATTACHED_NAMES = """(value) => {
 
 def wire(demo: gr.Blocks, page: Page, actions: Actions, turns: Turns) -> None:
     """Connect everything; call within `gr.Blocks`."""
-    sides = [page.sessions, page.title, page.profile, page.files, page.export]
+    sides = [page.sessions, page.title, page.profile, page.export]
     opened = [page.session, page.notice, page.approval, page.model, page.banner, *sides]
     loaded = [page.person, page.sessions_panel, page.files_panel, *opened]
     asked = [page.session, page.prompt, page.attached, page.carried, page.notice, *sides]
@@ -79,9 +75,7 @@ def wire(demo: gr.Blocks, page: Page, actions: Actions, turns: Turns) -> None:
 
     again = {**_QUICK, "trigger_mode": "always_last"}
     page.conversation.pulse(actions.refresh, page.session, [page.notice, *sides], **again)
+    page.conversation.pulse(None, None, js=CHANGED, **again)
     page.model.input(actions.choose_model, [page.model, page.session], [page.banner, page.notice], **_QUICK)
     page.approval.input(actions.choose_approval, [page.approval, page.session], page.notice, **_QUICK)
-    brought = [page.upload, page.session, page.profile]
-    uploaded = page.upload.upload(actions.upload, brought, [page.session, page.notice, page.upload, *sides], **_QUICK)
-    then_watch(uploaded)
-    page.files.discard(actions.discard_file, page.session, [page.notice, *sides], **_QUICK)
+    then_watch(page.files.begin(actions.begin, [page.profile, page.approval], opened, **_QUICK))

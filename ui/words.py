@@ -1,6 +1,15 @@
-"""Every text of the page, in one place for whoever translates it."""
+"""Every text of the page in English; languages/ has the translations. What the panels say is in panel_words.py.
+
+A text is to be read in a function, when it is said: at an import nobody knows the reader's language yet.
+"""
 
 from __future__ import annotations
+
+import sys
+
+from ui.languages import SpokenModule
+
+sys.modules[__name__].__class__ = SpokenModule
 
 TITLE = "Glovebox"
 DEMO_MODEL = "glovebox-demo"
@@ -69,15 +78,8 @@ METER_COST = "cost {cost}"
 
 # Files
 FILES = "Files"
-NO_FILES = "No files yet. Drop some into the message box, or upload them here."
-NO_SESSION_FILES = "Files that you upload and files that the code writes appear here."
-UPLOAD = "Upload"
 EXPORT = "Export notebook"
-DELETE_FILE = "Delete this file?"
 DOWNLOAD = "Download"
-FILES_TOTAL = "{count} files, {size}"
-FILE_TOTAL = "1 file, {size}"
-FILES_CUT = "and {count} more; download them through the API"
 
 # Cells
 PYTHON = "Python"
@@ -166,6 +168,8 @@ STILL_ANSWERING = "An answer is being written. What you wrote stays here: send i
 # Errors of the page itself
 UNREACHABLE = "The Glovebox service does not answer. Nothing is lost; try again in a moment."
 UNREADABLE = "The Glovebox service answered with something unreadable (status {status})."
+# By the code of an API's problem: a translation says it in its language, before the API's own English words.
+PROBLEMS: dict[str, str] = {}
 NO_SUCH_SESSION = "This session does not exist (any more)."
 LOGIN_NEEDED = "This page asks for the token of this Glovebox (GLOVEBOX_TOKEN) as password; any user name will do."
 FORBIDDEN_HOST = "This host name is not allowed. Add it to GLOVEBOX_UI_HOSTS."
@@ -176,37 +180,18 @@ FILES_ONLY = "Please have a look at what I uploaded."
 
 # The login page; further keys are the codes of the API's problems, and why a browser was sent there.
 LOGIN = {
-    "en": {
-        "title": "Log in to Glovebox",
-        "name": "Name",
-        "password": "Password",
-        "enter": "Log in",
-        "sso": "Log in by single sign-on",
-        "login_refused": "The single sign-on was not finished. Try again, or ask an admin.",
-        "login_unknown": "This login was begun too long ago, or in another browser. Please begin again.",
-        "ended": "Your login has ended. Please log in again.",
-        "out": "You are logged out.",
-        "wrong_password": "The name or the password is wrong. An admin can give you another password.",
-        "too_many_tries": "That was tried too often. Wait a few minutes, then try again.",
-        "bad_request": "Please enter your name and your password.",
-    },
-    "zh": {
-        "title": "登录 Glovebox",
-        "name": "用户名",
-        "password": "密码",
-        "enter": "登录",
-        "sso": "单点登录",
-        "login_refused": "单点登录未完成。请重试，或联系管理员。",
-        "login_unknown": "登录超时，或不是从此浏览器开始的。请重新登录。",
-        "no_account": "您在这里还没有账户，请联系管理员。",
-        "not_allowed": "您的账户无权登录这里，请联系管理员。",
-        "ended": "登录已失效，请重新登录。",
-        "out": "您已退出登录。",
-        "wrong_password": "用户名或密码错误。管理员可以为您重设密码。",
-        "too_many_tries": "尝试次数过多，请等几分钟再试。",
-        "bad_request": "请输入用户名和密码。",
-        "unreachable": "Glovebox 服务没有响应，请稍后再试。",
-    },
+    "title": "Log in to Glovebox",
+    "name": "Name",
+    "password": "Password",
+    "enter": "Log in",
+    "sso": "Log in by single sign-on",
+    "login_refused": "The single sign-on was not finished. Try again, or ask an admin.",
+    "login_unknown": "This login was begun too long ago, or in another browser. Please begin again.",
+    "ended": "Your login has ended. Please log in again.",
+    "out": "You are logged out.",
+    "wrong_password": "The name or the password is wrong. An admin can give you another password.",
+    "too_many_tries": "That was tried too often. Wait a few minutes, then try again.",
+    "bad_request": "Please enter your name and your password.",
 }
 LOG_OUT = "Log out"
 LOGIN_ENDED = "Your login has ended. Log in again at /login."
@@ -218,7 +203,3 @@ MINUTES_AGO = "{count} min ago"
 HOURS_AGO = "{count} h ago"
 YESTERDAY = "yesterday"
 DAYS_AGO = "{count} days ago"
-
-# Accessible names that Gradio leaves empty or vague
-TOGGLE_SESSIONS = "Show or hide the sessions"
-TOGGLE_FILES = "Show or hide the files"

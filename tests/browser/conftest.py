@@ -56,6 +56,7 @@ def site() -> Iterator[Site]:
         "GLOVEBOX_TOKEN": "",
         "GLOVEBOX_DATA_VOLUME": f"{instance}-data",
         "GLOVEBOX_UI_HOSTS": "",
+        "GLOVEBOX_UI_ROOT_PATH": "",
     }
     made = Site(f"http://127.0.0.1:{ports[1]}", f"http://127.0.0.1:{ports[0]}", instance, environ)
     try:

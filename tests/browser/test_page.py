@@ -119,6 +119,7 @@ def test_several_files_are_uploaded_and_can_be_fetched_from_the_panel(page: Page
     ask(page, "hello")
     for path in paths:
         expect(page.locator("#files")).to_contain_text(path.name, timeout=SLOW)
+    page.locator("#files [data-path]", has_text="two").hover()
     with page.expect_download() as download:
         page.locator("#files a", has_text="two").first.click()
     assert Path(download.value.path()).read_text() == "x\ntwo 名前.txt\n"

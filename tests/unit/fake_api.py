@@ -18,6 +18,7 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from tests.unit.fake_panels import LIMITS, add_panels
 from tests.unit.fake_turn import Script, Session, Turn, now
 
 JSON = dict[str, Any]
@@ -37,6 +38,7 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
     """Make the API; `pace` is the pause between two deltas, in seconds."""
     app = FastAPI()
     sessions: dict[str, Session] = {}
+    add_panels(app, sessions)
 
     def problem(status: int, code: str, detail: str) -> Response:
         document = {"type": f"urn:glovebox:problem:{code}", "title": code.replace("_", " ").capitalize(),
@@ -63,14 +65,16 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
         return PROFILES
 
     @app.get("/v1/sessions")
-    async def listed() -> list[JSON]:
-        return sorted((each.about for each in sessions.values()), key=lambda each: each["last_active_at"], reverse=True)
+    async def listed(search: str = "") -> list[JSON]:
+        text = search.lower()
+        found = [each for each in sessions.values() if text in f"{each.about['name']} {each.tree}".lower()]
+        return sorted((each.about for each in found), key=lambda each: each["last_active_at"], reverse=True)
 
     @app.post("/v1/sessions", status_code=201)
     async def made(wanted: JSON) -> JSON:
         sid = f"s{len(sessions) + 1}x{os.urandom(4).hex()}"
         about = {"id": sid, "name": wanted.get("name") or "Session", "profile": wanted.get("profile") or "standard",
-                 "state": "asleep", "created_at": now(), "last_active_at": now(), "limits": {},
+                 "state": "asleep", "created_at": now(), "last_active_at": now(), "limits": LIMITS,
                  "usage": {"disk_bytes": 0}, "shared_by": None,
                  "model": None, "approval": "auto", "instructions": ""}  # fmt: skip
         sessions[sid] = Session(about)
@@ -107,8 +111,12 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
             return missing(sid)
         if path.startswith("forbidden"):
             return problem(422, "bad_name", "That name is forbidden.")
-        sessions[sid].files[path] = (await request.body(), now())
-        return Response(status_code=201)
+        replaced = path in sessions[sid].files
+        if replaced:
+            sessions[sid].replaced[path] = sessions[sid].files[path]
+        content = await request.body()
+        sessions[sid].files[path] = (content, now())
+        return JSONResponse({"path": path, "size": len(content), "replaced": replaced}, 200 if replaced else 201)
 
     @app.get("/v1/sessions/{sid}/files/{path:path}")
     async def got(sid: str, path: str, request: Request) -> Response:
@@ -126,7 +134,8 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
 
     @app.delete("/v1/sessions/{sid}/files/{path:path}")
     async def removed(sid: str, path: str) -> Response:
-        sessions[sid].files.pop(path, None)
+        for each in [each for each in sessions[sid].files if each == path or each.startswith(f"{path}/")]:
+            sessions[sid].files.pop(each)
         return Response(status_code=204)
 
     @app.get("/v1/sessions/{sid}/messages")
@@ -186,10 +195,6 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
             return problem(404, "nothing_waits", "Nothing waits for this decision any more.")
         waiting.set_result(decision)
         return Response(status_code=204)
-
-    @app.get("/v1/me/settings")
-    async def settings() -> JSON:
-        return {"instructions": "", "language": None, "theme": "system", "fold_code": True, "default_model": None}
 
     @app.get("/v1/sessions/{sid}/events")
     async def events(sid: str, request: Request) -> Response:

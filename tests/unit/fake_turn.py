@@ -59,6 +59,7 @@ class Session:
 
     about: JSON
     files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    replaced: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     tree: dict[str, JSON] = field(default_factory=dict)
     head: str | None = None
     turn: Turn | None = None

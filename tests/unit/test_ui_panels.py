@@ -6,8 +6,8 @@ from typing import cast
 import pytest
 
 from ui import words
-from ui.api_client import FileEntry, Session
-from ui.panels import export_link, files_list, person, sessions_list
+from ui.api_client import Session
+from ui.panels import export_link, person, sessions_list
 from ui.settings import Settings
 from ui.sizes import age_words, duration_words, size_words
 
@@ -18,10 +18,6 @@ HOSTILE = "<img src=x onerror=alert(1)>\"' ${alert(1)}"
 def session(**fields: str) -> Session:
     made = {"id": "s1", "name": "n", "profile": "p", "state": "ready", "last_active_at": NOW.isoformat()}
     return cast(Session, made | {"shared_by": None} | fields)
-
-
-def entry(path: str, size: int = 1, modified_at: str = "2026-05-01T00:00:00Z") -> FileEntry:
-    return {"path": path, "size": size, "modified_at": modified_at, "mime_type": None}
 
 
 def test_the_current_session_is_marked() -> None:
@@ -36,25 +32,13 @@ def test_the_current_session_is_marked() -> None:
 def test_names_and_paths_are_escaped() -> None:
     for html in (
         sessions_list([session(id=HOSTILE, name=HOSTILE, state=HOSTILE)], "", NOW),
-        files_list([entry(HOSTILE)], HOSTILE),
         export_link(HOSTILE),
     ):
         assert "<img" not in html
         assert "onerror=alert(1)>\"'" not in html
 
 
-def test_the_newest_file_comes_first() -> None:
-    html = files_list([entry("old", 10), entry("new", 2048, "2026-05-02T00:00:00Z")], "s1")
-    assert html.index("files/s1/new") < html.index("files/s1/old")
-    assert "2 files, 2.0 KB" in html
-    assert words.NO_FILES in files_list([], "s1")
-    assert words.NO_SESSION_FILES in files_list(None, "")
-
-
-def test_thousands_of_files_do_not_flood_the_page() -> None:
-    html = files_list([entry(f"f{number}") for number in range(700)], "s1")
-    assert html.count("<li") == 500
-    assert "and 200 more" in html
+def test_without_a_session_there_is_nothing_to_export() -> None:
     assert export_link("") == ""
 
 

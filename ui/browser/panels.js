@@ -1,0 +1,10 @@
+// Everything around the conversation. Each part waits for its component, and works without the others.
+
+import './draft.js';
+import './login_again.js';
+import './keys.js';
+import './files.js';
+import './sessions.js';
+import './bar.js';
+import './menu.js';
+import './repairs.js';
