@@ -19,8 +19,11 @@ from orchestrator.store.sessions import SessionStore
 DATED = {
     "api/admin.py": "for how long a cell has run, as it is shown",
     "api/files.py": "when a file was changed, as it is shown",
+    "chat/patience.py": "a date until which a provider asks to wait, and waiting has an end of its own",
     "chat/service.py": "when a message was written",
+    "chat/usage.py": "the day that a quota is for",
     "demo_model/server.py": "when a reply was made, which nobody reads",
+    "notebook/intake.py": "when a notebook was imported",
     "people/service.py": "when a login or a token was made, and the day on which a login ends",
     "sessions/cell.py": "a cell that an earlier process began",
     "sessions/session.py": "when a cell was asked for",

@@ -81,8 +81,8 @@ def ask(folder: SessionFolder) -> Iterator[Ask]:
 
 
 def everything(root: Path) -> set[str]:
-    """Return the paths of all files and links beneath a folder."""
-    return {os.path.join(at, name) for at, _, names in os.walk(root) for name in names}
+    """Return the paths of all files and links beneath a folder, but for the list of uploads that can be taken back."""
+    return {os.path.join(at, name) for at, _, names in os.walk(root) for name in names if name != "uploads.json"}
 
 
 def asked(ask: Ask, method: str, name: str, content: bytes | None = None) -> httpx2.Response:

@@ -183,5 +183,5 @@ async def test_requests_that_can_end_their_own_caller_are_known_as_such() -> Non
     visit = Visit(Caller(Person("a", "ann", "member")), asyncio.get_running_loop().create_future())
     scope = {"type": "http", "state": {"visit": visit}}
     assert STAYS.dependency is not None
-    STAYS.dependency(HttpRequest(scope))
+    await STAYS.dependency(HttpRequest(scope))
     assert visit.stays
