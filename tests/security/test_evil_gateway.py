@@ -108,7 +108,7 @@ def attack(make_session: MakeSession, stack: Stack) -> Callable[[str, set[str]],
         take_over(session, stack, case)
         attacker = stack.containers(f"label=glovebox.session={session.id}")
         if ends:
-            cell = session.run("print('asked')", timeout_s=2)
+            cell = session.run("print('asked')", timeout_s=2 if "timeout" in ends else 30)
             assert cell["status"] in ends, cell
             assert session.client.post(f"{session.path}/restart").status_code == 204
         if ends <= {"sandbox_lost", "timeout"}:  # else the attacker is still believed to be a gateway
