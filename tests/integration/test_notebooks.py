@@ -102,7 +102,7 @@ def test_a_cell_is_run_again_with_other_code_as_events_and_what_goes_wrong_is_to
         ) as answer:
             events = [json.loads(line) for line in answer.iter_lines()]
         assert [event["text"] for event in events if event["type"] == "stream"] == ["new\n"]
-        assert events[-1]["type"] == "cell_finished"
+        assert [event["type"] for event in events][-2:] == ["cell_finished", "turn_finished"]
         assert [one["code"] for one in session.cells()] == ["print('old')", "print('new')"]
         assert client.post(url, json={"code": "1/0"}).json()["status"] == "error"
         missing = client.post(f"{session.path}/cells/{'0' * 32}/run", json={})

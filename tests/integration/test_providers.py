@@ -76,7 +76,8 @@ def test_a_model_without_tools_runs_cells_in_blocks(client: httpx2.Client, provi
 
 def test_a_failure_is_told_and_the_turn_can_be_tried_again(client: httpx2.Client, provider: FakeProvider) -> None:
     too_long = status(400, {"message": "maximum context length is 10 tokens", "code": "context_length_exceeded"})
-    provider.will(too_long, says("Yes."))
+    # It is asked again with less, twice.
+    provider.will(too_long, too_long, too_long, says("Yes."))
     session = ApiSession(client)
     problem = list(session.say("Go.", model="m"))[-1]["problem"]
     assert (problem["code"], "maximum context length is 10" in problem["detail"]) == ("context_too_long", True)
