@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NotRequired, Self, TypedDict, cast
+from typing import Any, Literal, NotRequired, Self, TypedDict, cast
 from urllib.parse import quote
 
 import anyio
@@ -22,6 +22,7 @@ STREAM_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=120.0)
 CHUNK_BYTES = 1024 * 1024
 
 _Stream = AbstractAsyncContextManager[httpx2.Response]
+ExportForm = Literal["ipynb", "html", "md"]
 
 
 class Session(TypedDict):
@@ -249,9 +250,9 @@ class Api:
         """Open a file for streaming; `headers` may hold a Range."""
         return self.stream("GET", _path(session, "files", path), headers=headers)
 
-    def notebook(self, session: str) -> _Stream:
-        """Open the conversation as a notebook for streaming."""
-        return self.stream("GET", _path(session, "export"), params={"format": "ipynb"})
+    def export(self, session: str, form: ExportForm) -> _Stream:
+        """Open the conversation as a notebook, a page or Markdown, for streaming."""
+        return self.stream("GET", _path(session, "export"), params={"format": form})
 
     def events(self, session: str, last_id: str | None) -> _Stream:
         """Open the event stream of the turn that runs; its status is 204 when none does."""

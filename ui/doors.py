@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from ui import words
-from ui.api_client import ApiError
+from ui.api_client import ApiError, ExportForm
 from ui.frames import document, policy
 from ui.logins import Logins
 from ui.shelf import FRAMED, MEDIA_TYPES, PAPER, Shelf
@@ -78,11 +78,11 @@ def _add_downloads(router: APIRouter, logins: Logins) -> None:
         return await relayed(opened, path.rsplit("/", 1)[-1])
 
     @router.get("/export/{session}")
-    async def export(session: str, request: Request) -> Response:
+    async def export(session: str, request: Request, form: ExportForm = "ipynb") -> Response:
         theirs = logins.api_for(request.headers)
         try:
             name = (await theirs.session(session))["name"]
-            return await relayed(theirs.notebook(session), f"{name or words.UNNAMED}.ipynb")
+            return await relayed(theirs.export(session, form), f"{name or words.UNNAMED}.{form}")
         except ApiError as error:
             return problem_response(error, INERT_PROBLEM)
 

@@ -24,10 +24,13 @@ def sessions_list(sessions: Sequence[Session], current: str, now: datetime) -> s
 
 
 def export_link(session: str) -> str:
-    """Return the link to the notebook; nothing without a session."""
+    """Return the links to the conversation as a notebook, a page and Markdown; nothing without a session."""
     if not session:
         return ""
-    return f'<a class="gb-export" href="{at("/export/")}{quote(session, safe="")}" download>{escape(words.EXPORT)}</a>'
+    url = f"{at('/export/')}{quote(session, safe='')}"
+    forms = (("", words.EXPORT), ("?form=html", words.EXPORT_PAGE), ("?form=md", words.EXPORT_MARKDOWN))
+    links = (f'<a class="gb-export" href="{url}{form}" download>{escape(name)}</a>' for form, name in forms)
+    return f'<div class="gb-exports">{"".join(links)}</div>'
 
 
 def person(who: Person) -> str:

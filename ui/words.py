@@ -79,6 +79,8 @@ METER_COST = "cost {cost}"
 # Files
 FILES = "Files"
 EXPORT = "Export notebook"
+EXPORT_PAGE = "Page"
+EXPORT_MARKDOWN = "Markdown"
 DOWNLOAD = "Download"
 
 # Cells

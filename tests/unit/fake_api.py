@@ -213,7 +213,9 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
         return Response(status_code=204)
 
     @app.get("/v1/sessions/{sid}/export")
-    async def exported(sid: str) -> Response:
+    async def exported(sid: str, request: Request) -> Response:
+        if request.query_params["format"] != "ipynb":
+            return Response(f"as {request.query_params['format']}", media_type="text/plain")
         notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}
         name = quote(sessions[sid].about["name"])
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}.ipynb"}

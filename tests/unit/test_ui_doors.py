@@ -87,11 +87,16 @@ async def test_what_cannot_be_had_is_said_in_the_apis_words(api: Api, browser: h
         assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'", path
 
 
-async def test_the_notebook_bears_the_sessions_name(api: Api, browser: httpx2.AsyncClient) -> None:
+async def test_an_export_bears_the_sessions_name_in_each_form(api: Api, browser: httpx2.AsyncClient) -> None:
     session = (await api.create_session("Umsätze", None))["id"]
     notebook = await browser.get(f"/export/{session}")
     assert notebook.json()["nbformat"] == 4
     assert notebook.headers["content-disposition"].endswith("filename*=UTF-8''Ums%C3%A4tze.ipynb")
+    for form in ("html", "md"):
+        other = await browser.get(f"/export/{session}", params={"form": form})
+        assert (other.text, other.headers["content-security-policy"]) == (f"as {form}", "sandbox; default-src 'none'")
+        assert other.headers["content-disposition"].endswith(f"Ums%C3%A4tze.{form}")
+    assert (await browser.get(f"/export/{session}", params={"form": "exe"})).status_code == 422
 
 
 async def test_pictures_and_frames_are_served_inert(browser: httpx2.AsyncClient, shelf: Shelf) -> None:
