@@ -1,5 +1,6 @@
 """What the suites share: one stack for all that needs containers, and sessions that are deleted after their test."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,14 @@ from hypothesis import HealthCheck, settings
 from tests.engine import ROOT
 from tests.stack import RUNTIMES, ApiSession, MakeSession, Stack, running_stack
 
-# A slow machine is no finding.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A slow machine is no finding. Where the build server judges a change, it is judged by the same examples each time; new
+# ones are looked for wherever else the tests run.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=os.environ.get("CI") == "true",
+)
 settings.load_profile("any machine")
 
 

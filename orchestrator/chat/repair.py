@@ -60,7 +60,8 @@ def _code_in(value: Any, whole: str, depth: int = 0) -> str | None:
     match value:
         case str() if depth < _DEEPEST:
             inner, parsed = _parse(value) if value.lstrip()[:1] == "{" else (False, None)
-            return _code_in(parsed, value, depth + 1) if inner and isinstance(parsed, dict) else _bare(value)
+            nested = _code_in(parsed, value, depth + 1) if inner and isinstance(parsed, dict) else None
+            return _bare(value) if nested is None else nested  # a dict is a cell, too
         case dict() if depth < _DEEPEST:
             return _code_of_object(value, depth)
         case list() if value and all(isinstance(line, str) for line in value) and depth:

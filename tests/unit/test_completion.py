@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.chat.completion import ModelReply, Rejected, ToolCall, read_call
@@ -236,6 +236,9 @@ def test_the_code_of_another_tool_is_not_shown() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60), st.integers(1, 9), st.booleans())
+@example("{", 1, False)
+@example('{"a": 1}', 3, False)
+@example('{"code": 1}', 3, False)
 def test_the_pieces_of_any_code_join_to_the_code(code: str, size: int, ascii_only: bool) -> None:
     text = json.dumps({"code": code}, ensure_ascii=ascii_only, indent=1)
     reply, events = take(*[chunk(tool_calls=[call(0, "a", "run_python", piece)]) for piece in cut(text, size)])
