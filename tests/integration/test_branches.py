@@ -6,6 +6,8 @@ import pytest
 
 from tests.stack import ApiSession, Stack, sse_events
 
+pytestmark = pytest.mark.any_runtime
+
 
 def conversation(session: ApiSession) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = session.client.get(f"{session.path}/messages").json()

@@ -72,6 +72,7 @@ def told(cell: nbformat.NotebookNode) -> list[object]:
     return [printed, rest]
 
 
+@pytest.mark.any_runtime
 def test_the_conversation_is_kept_with_its_cells(session: ApiSession) -> None:
     run(session, "print('kept')")
     question, answer = session.client.get(f"{session.path}/messages").json()
@@ -82,6 +83,7 @@ def test_the_conversation_is_kept_with_its_cells(session: ApiSession) -> None:
     assert session.client.get(session.path).json()["name"].startswith("demo:run print")
 
 
+@pytest.mark.any_runtime
 def test_the_model_reads_a_traceback_without_colours_and_a_note_for_each_picture_and_file(session: ApiSession) -> None:
     text = "".join(e["text"] for e in by_type(run(session, "1/0"), "text_delta"))
     assert "status: error" in text
@@ -102,6 +104,7 @@ def test_the_model_reads_a_traceback_without_colours_and_a_note_for_each_picture
         ("demo:unknown-tool", "no tool 'browse'"),
     ],
 )
+@pytest.mark.any_runtime
 def test_a_call_that_makes_no_sense_is_told_to_the_model_and_the_person(
     session: ApiSession, prompt: str, reason: str
 ) -> None:
@@ -113,6 +116,7 @@ def test_a_call_that_makes_no_sense_is_told_to_the_model_and_the_person(
     assert [part["type"] for part in parts].count("rejected_call") == 1
 
 
+@pytest.mark.any_runtime
 def test_several_calls_in_one_reply_run_in_order(session: ApiSession) -> None:
     cells = by_type(list(session.say("demo:two-calls")), "cell_finished")
     assert [cell["outputs"][0]["text"] for cell in cells] == ["one\n", "two\n"]
@@ -128,6 +132,7 @@ def test_several_calls_in_one_reply_run_in_order(session: ApiSession) -> None:
         ("demo:fail-forever", "repairs_used_up"),
     ],
 )
+@pytest.mark.any_runtime
 def test_a_turn_that_fails_says_why_and_the_next_one_works(session: ApiSession, prompt: str, code: str) -> None:
     events = list(session.say(prompt))
     assert events[-1]["status"] == "failed"
@@ -183,6 +188,7 @@ def test_a_second_message_while_a_turn_runs_is_refused_and_changes_nothing(sessi
     assert len(session.client.get(f"{session.path}/messages").json()) == 2
 
 
+@pytest.mark.any_runtime
 def test_a_turn_goes_on_when_its_watcher_leaves_and_is_taken_up_from_any_point(
     session: ApiSession, stack: Stack
 ) -> None:
@@ -228,6 +234,7 @@ def test_a_missing_attachment_is_refused_before_anything_is_stored(session: ApiS
     assert session.client.get(f"{session.path}/messages").json() == []
 
 
+@pytest.mark.any_runtime
 def test_a_model_without_a_key_and_an_unknown_one_are_told(tmp_path: Path) -> None:
     provider = {"name": "some", "api_key_env": "GLOVEBOX_TEST_NO_SUCH_KEY", "models": ["big"]}
     stack = Stack(tmp_path, {"providers": [provider]})

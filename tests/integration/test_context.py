@@ -14,6 +14,8 @@ from PIL import Image
 from orchestrator.limits import PICTURE_SIDE
 from tests.stack import ApiSession, Stack, stopping_stack
 
+pytestmark = pytest.mark.any_runtime
+
 DRAW = "import matplotlib.pyplot as plt; plt.plot([1, 3, 2]); plt.show()"
 
 
