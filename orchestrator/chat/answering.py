@@ -9,8 +9,7 @@ from orchestrator.chat.completion import ModelReply
 from orchestrator.chat.models import Models
 from orchestrator.errors import GloveboxError, ModelUnavailable
 from orchestrator.events import EventLog
-
-_ANSWER_S = 120.0  # whoever waits for it can do without
+from orchestrator.limits import SUMMARY_S
 
 
 class Answerer:
@@ -32,7 +31,7 @@ class Answerer:
         """
         reply = ModelReply(most_chars)
         try:
-            async with asyncio.timeout(_ANSWER_S):
+            async with asyncio.timeout(SUMMARY_S):
                 asker = await self._models.asker(self._owner, self._session_id, self.model, tools=())
                 await asker.ask(reply, told, EventLog())
         except TimeoutError as error:

@@ -19,8 +19,8 @@ from orchestrator.chat.memory import Memory, OldTurn, old_turns
 from orchestrator.chat.prompt import LOOK_NAME, LOOK_TOOL, TOOL, Sight, assistant_messages, question, system_prompt
 from orchestrator.chat.showing import Pictures, unseen
 from orchestrator.chat.tables import HEADING
-from orchestrator.chat.tokens import REPLY_TOKENS, count_message, count_messages, count_tools, cut_middle, encoding
-from orchestrator.chat.tool_result import tool_result
+from orchestrator.chat.tokens import REPLY_TOKENS, count_message, count_messages, count_tools, encoding
+from orchestrator.chat.tool_result import bounded_result
 from orchestrator.chat.window import Message, fitted, folded, least_tokens, room
 from orchestrator.errors import ModelUnavailable
 from orchestrator.events import EventLog
@@ -106,7 +106,7 @@ class Context:
         """Return what the model is told of a cell of this turn that has ended."""
         if self._pictures is not None:
             self._pictures.note(cell)
-        return await asyncio.to_thread(lambda: cut_middle(tool_result(cell), self._subject.result_tokens))
+        return await asyncio.to_thread(bounded_result, cell, self._subject.result_tokens)
 
     async def look(self, call: ToolCall) -> dict[str, str] | None:
         """Return path, question and answer of a call that looks at a picture; None for any other call."""

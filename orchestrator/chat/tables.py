@@ -4,7 +4,7 @@ It is hostile: its size is bounded here a second time, and no line of it can pas
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -89,11 +89,6 @@ def parse_packages(printed: str) -> str | None:
         if _PACKAGE.fullmatch(name) and _VERSION.fullmatch(version)
     ]
     return ", ".join(named[:_MOST_PACKAGES]) or None
-
-
-def told_tables(tables: Mapping[str, Table]) -> list[str]:
-    """Return each table's lines."""
-    return [table.told() for table in tables.values()]
 
 
 def _short(text: str, most: int) -> str:

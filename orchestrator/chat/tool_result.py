@@ -5,6 +5,7 @@ import struct
 from base64 import b64decode
 from typing import Any
 
+from orchestrator.chat.tokens import cut_middle
 from orchestrator.store.records import CellRecord
 
 # CSI and OSC sequences, and the short escapes (ECMA-48 and ECMA-35).
@@ -25,6 +26,11 @@ def tool_result(cell: CellRecord) -> str:
     if len(lines) == 1:
         lines.append("(no output)")
     return "\n".join(lines)
+
+
+def bounded_result(cell: CellRecord, most_tokens: int) -> str:
+    """Return the text in at most about so many tokens, head and tail of it. Blocks."""
+    return cut_middle(tool_result(cell), most_tokens)
 
 
 def plain(text: str) -> str:

@@ -11,8 +11,7 @@ from orchestrator.chat.own_code import own_code
 from orchestrator.chat.own_turn import OwnTurn
 from orchestrator.chat.parts import conversation_told
 from orchestrator.chat.running import RunningTurn
-from orchestrator.chat.tokens import cut_middle
-from orchestrator.chat.tool_result import tool_result
+from orchestrator.chat.tool_result import bounded_result
 from orchestrator.chat.turn import Turn
 from orchestrator.config import Chat as ChatConfig
 from orchestrator.sessions.session import LiveSession
@@ -95,7 +94,7 @@ class TurnMaker:
         return await self._contexts.make(session, model, told, cells, results, files, extra)
 
     def _results(self, cells: Sequence[CellRecord]) -> dict[str, str]:
-        return {cell.cell_id: cut_middle(tool_result(cell), self._config.tool_result_tokens) for cell in cells}
+        return {cell.cell_id: bounded_result(cell, self._config.tool_result_tokens) for cell in cells}
 
 
 def instructions(admins: str, users: str, sessions: str, language: str | None = None) -> str:
