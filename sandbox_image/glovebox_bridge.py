@@ -78,28 +78,28 @@ class Bridge:
         await channels.hear_the_kernel()
         self._ready.set()
         async with asyncio.TaskGroup() as group:
-            for channel in channels.sockets:
+            for channel in channels:
                 group.create_task(self._pass_on(channels, channel))
 
     async def _pass_on(self, channels: Channels, channel: str) -> None:
         while True:
-            parts = await channels.receive(channel)
-            self._carried += 1
-            await self._hand_over(channel, parts)
+            messages = await channels.receive(channel)
+            self._carried += len(messages)
+            await self._hand_over([frame_of(channel, parts) for parts in messages])
 
-    async def _hand_over(self, channel: str, parts: list[bytes]) -> None:
-        """Give a message to whoever is connected, or will be; before anybody was, it is for nobody."""
+    async def _hand_over(self, frames: list[list[bytes]]) -> None:
+        """Give messages to whoever is connected, or will be; before anybody was, they are for nobody."""
         while self._was_connected:
             await self._connected.wait()
-            if await self._tell(channel, parts):
+            if await self._tell(frames):
                 return
 
-    async def _tell(self, channel: str, parts: list[bytes]) -> bool:
-        """Send a message to whoever is connected, and tell whether somebody is."""
+    async def _tell(self, frames: list[list[bytes]]) -> bool:
+        """Send messages to whoever is connected, and tell whether somebody is."""
         client = self._client
         if client is not None:
             try:
-                await client.send(frame_of(channel, parts))
+                await client.send(frames)
             except OSError:  # it has gone
                 self._forget(client)
                 return False
@@ -118,7 +118,7 @@ class Bridge:
         await self.let_go()
         self._died.set()
         if not self._restarting:
-            await self._tell("iopub", message("status", {"execution_state": "restarting"}))
+            await self._tell([frame_of("iopub", message("status", {"execution_state": "restarting"}))])
 
     async def let_go(self) -> None:
         """Close the channels: sockets that nobody closes would hold up whoever collects them."""

@@ -72,9 +72,11 @@ class WebSocket:
             f"Sec-WebSocket-Accept: {proof}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\r\n".encode("ascii")
         )
 
-    async def send(self, parts: list[bytes]) -> None:
-        """Send a binary message. Returns when the other end has taken most of what was sent before."""
-        self._writer.writelines([frame_head(BINARY, sum(map(len, parts))), *parts])
+    async def send(self, messages: list[list[bytes]]) -> None:
+        """Send binary messages, each in parts. Returns when the other end has taken most of what was sent before."""
+        self._writer.write(
+            b"".join(piece for parts in messages for piece in (frame_head(BINARY, sum(map(len, parts))), *parts))
+        )
         await self._writer.drain()
 
     async def messages(self) -> AsyncIterator[bytes]:

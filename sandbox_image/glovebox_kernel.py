@@ -1,17 +1,11 @@
-"""The kernel of a sandbox: ipykernel's, with four of its habits changed, and without what nobody here asks for.
+"""The kernel of a sandbox: ipykernel's, with some of its habits changed, and without what nobody here asks for.
 
 An interrupt strikes nothing but the user's own code. ipykernel takes interrupts for as long as it handles a request;
 one that comes while it sends its reply leaves half a message on the socket (the next one continues it, and the gateway
 passes on rubbish) or none at all (whoever waits for the reply waits for ever).
 
-And what is printed at once goes out in pieces: the orchestrator refuses messages beyond a size, and a single print of
-20 MB would be one.
-
-And what is put out faster than the gateway takes it has to wait (which waits for the orchestrator, in turn). Else it
-would pile up in this process, and the kernel's socket drop what it cannot hold: a gigabyte printed at full speed would
-be the end of the sandbox.
-
-And it forgets what it has put out: IPython keeps all of it for ever, which is the orchestrator's task.
+It forgets what it has put out: IPython keeps all of it for ever, which is the orchestrator's task. How it puts that out
+is another matter (`glovebox_outputs`).
 
 It is forked from a process that has imported all this (`glovebox_gateway`), so that a kernel starts in a moment.
 """
@@ -20,24 +14,19 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import glovebox_packages
 import zmq
 from glovebox_channels import PORTS
-from ipykernel.iostream import BackgroundSocket, IOPubThread, OutStream
+from glovebox_outputs import put_out_our_way
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-PIECE_CHARS = 1_000_000
-AHEAD_BYTES = 4 * 1024 * 1024  # what a thread may put out before it waits; more would only be more memory
-MESSAGE_BYTES = 6 * 1024  # what a message counts for at least
-QUEUED_MESSAGES = 16  # of at most a megabyte each, as a rule
-MOST_WAIT_S = 60.0  # then nobody takes anything any more, and the cell goes on
 OOM_SCORE = "1000"
 
 
@@ -49,11 +38,28 @@ class NothingKept(dict[int, list[Any]]):
         return []
 
 
+class NoThread:
+    """Stands where ipykernel has the thread that hands requests to subshells, which it asks for the main thread."""
+
+    parent_thread = threading.main_thread()
+
+    def __bool__(self) -> bool:
+        """Tell that there is none."""
+        return False
+
+
+NO_THREAD = NoThread()
+
+
 class SandboxKernel(IPythonKernel):  # type: ignore[misc]
     """An IPython kernel whose messages are whole whatever interrupts it."""
 
+    # Whoever asks waits for a cell's outputs and its reply, in any order: no need to let the outputs get ahead.
+    _execute_sleep = 0.0
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
+        self.shell_channel_thread = NO_THREAD
         self.shell.history_manager.outputs = NothingKept()
         glovebox_packages.use_environment()
         self.shell.register_magic_function(glovebox_packages.magic, "line", "pip")
@@ -61,6 +67,11 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
     def pre_handler_hook(self) -> None:
         """Take interrupts our way while a request is handled."""
         self.saved_sigint_handler = signal.signal(signal.SIGINT, interrupt_only_the_cell)
+
+    @property
+    def _supports_kernel_subshells(self) -> bool:
+        """Have none: they cost each cell two ways between threads."""
+        return False
 
     async def _progressively_terminate_all_children(self) -> None:
         """Leave what cells have started to the keeper, which kills it; ipykernel would wait for it and never end."""
@@ -95,65 +106,6 @@ def interrupt_only_the_cell(number: int, frame: FrameType | None) -> None:
         frame = frame.f_back
 
 
-def print_in_pieces() -> None:
-    """Have ipykernel send long printed text as several messages."""
-    buffers = OutStream._flush_buffers
-
-    def in_pieces(stream: Any) -> Iterator[tuple[Any, str]]:
-        for parent, text in buffers(stream):
-            for start in range(0, len(text), PIECE_CHARS):
-                yield parent, text[start : start + PIECE_CHARS]
-
-    OutStream._flush_buffers = in_pieces
-
-
-class Ahead(threading.local):
-    """How much a thread has put out since it last waited for that to be sent."""
-
-    size = 0
-
-
-def keep_in_step() -> None:
-    """Have code that prints or shows more than the gateway takes wait for it."""
-    ahead = Ahead()
-    init_iopub, make = IPKernelApp.init_iopub, IOPubThread.__init__
-    write, send = OutStream.write, BackgroundSocket.send_multipart
-
-    def wait(sender: IOPubThread, size: int, before: Callable[[], None] | None = None) -> None:
-        ahead.size += size
-        if ahead.size < AHEAD_BYTES or threading.current_thread() is sender.thread:
-            return
-        ahead.size = 0
-        if before is not None:
-            sender.schedule(before)
-        sent = threading.Event()
-        sender.schedule(sent.set)
-        sent.wait(MOST_WAIT_S)
-
-    def write_and_wait(stream: Any, text: str) -> int | None:
-        written: int | None = write(stream, text)
-        wait(stream.pub_thread, len(text) if text.isascii() else 3 * len(text), stream._flush)
-        return written
-
-    def send_and_wait(socket: Any, message: list[Any], *arguments: Any, **options: Any) -> Any:
-        sent = send(socket, message, *arguments, **options)
-        wait(socket.io_thread, MESSAGE_BYTES + sum(len(part) for part in message))
-        return sent
-
-    def make_that_drops_nothing(thread: Any, socket: Any, *arguments: Any, **options: Any) -> None:
-        socket.setsockopt(zmq.XPUB_NODROP, 1)
-        make(thread, socket, *arguments, **options)
-
-    def init_with_a_short_queue(app: Any, context: zmq.Context[Any]) -> None:
-        context.setsockopt(zmq.SNDHWM, QUEUED_MESSAGES)  # of sockets that are made from now on
-        init_iopub(app, context)
-        del context.sockopts[zmq.SNDHWM]
-
-    IPKernelApp.init_iopub, IOPubThread.__init__ = init_with_a_short_queue, make_that_drops_nothing
-    OutStream.write, BackgroundSocket.send_multipart = write_and_wait, send_and_wait
-    OutStream.flush_timeout = MOST_WAIT_S
-
-
 class SandboxKernelApp(IPKernelApp):  # type: ignore[misc]
     """The application around the kernel, without some of its beginnings."""
 
@@ -169,6 +121,11 @@ class SandboxKernelApp(IPKernelApp):  # type: ignore[misc]
     def init_pdb(self) -> None:
         """Leave the debugger as it is: nobody here can answer it."""
 
+    def init_control(self, context: zmq.Context[Any]) -> None:
+        """Have no thread between the shell channel and the kernel."""
+        super().init_control(context)
+        self.shell_channel_thread = None
+
     def init_heartbeat(self) -> None:
         """Have no heartbeat: whoever keeps the kernel is its parent and hears of its death at once."""
 
@@ -179,8 +136,7 @@ def run(sockets: str, ready: Callable[[], None]) -> None:
     with open("/proc/self/oom_score_adj", "w") as score:
         score.write(OOM_SCORE)
     sys.argv[:] = ["ipykernel"]
-    print_in_pieces()
-    keep_in_step()
+    put_out_our_way()
     app = SandboxKernelApp.instance(
         config=settings(), transport="ipc", ip=sockets, **{f"{channel}_port": port for channel, port in PORTS.items()}
     )
