@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> None:
             http="httptools",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # whom a proxy speaks for is looked at in api/addresses.py, and whether it may
             log_config=None,  # its lines are ours: see logs
             timeout_graceful_shutdown=_GRACE_S,
         )

@@ -72,6 +72,9 @@ PATH_BYTES = 1024
 PATH_PARTS = 32
 LISTED_FILES = 10_000
 SCAN_ENTRIES = 50_000
+FEW_FILES = 1000  # what is counted before a cell begins, and not beside it
+GLANCE_ENTRIES = 64  # so many are looked at in the event loop
+GLANCE_S, NO_GLANCE_S = 0.02, 30.0  # where that took longer, it is not tried again for so long
 USAGE_ENTRIES = 100_000  # more entries, or deeper ones, count as a full disk
 USAGE_DEPTH = 100
 DELETED_ENTRIES = 200_000  # by one call: a sandbox may go on adding to a folder while it is emptied
@@ -135,6 +138,7 @@ DATABASE_CONNECTIONS = 8
 # The audit log. A full queue is some megabytes.
 AUDIT_QUEUE_ENTRIES = 4000
 AUDIT_BATCH_ENTRIES = 500
+AUDIT_GATHER_S = 0.1  # what is noted within it is written at once; a process that is killed loses no more
 AUDIT_RETRY_S = 1.0
 ACTIVITY_NOTED_PER_S = 2.0  # cells, uploads, … of one person, in the long run: some 60 MB a day at the very most
 ACTIVITY_NOTED_BURST = 2000

@@ -106,9 +106,8 @@ class ReadableSession:
     shared_by: str | None
 
 
-async def _readable(
-    request: Request, session_id: Annotated[str, Path(max_length=64)], person: Annotated[Person, Depends(_person)]
-) -> ReadableSession:
+async def _readable(request: Request, session_id: Annotated[str, Path(max_length=64)]) -> ReadableSession:
+    person = request.state.caller.person
     if (visit := getattr(request.state, "visit", None)) is not None:
         visit.session_id = session_id  # before it is looked at whether they may: a grant can end in between
     sessions = services_of(request).sessions
@@ -121,7 +120,10 @@ async def _readable(
     return found
 
 
-async def _owned(found: Annotated[ReadableSession, Depends(_readable)]) -> tuple[SessionRecord, LiveSession]:
+async def _owned(
+    request: Request, session_id: Annotated[str, Path(max_length=64)]
+) -> tuple[SessionRecord, LiveSession]:
+    found = await _readable(request, session_id)  # no dependency: each costs a request more than what it does
     if found.shared_by is not None:
         detail = f"{found.shared_by} shares this session with you to be read. Make a session of your own to go on."
         raise Forbidden(detail, code="read_only", title="You may only read this session")

@@ -10,6 +10,7 @@ import math
 import re
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice, pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ _STRING_OR_MARK = re.compile(rb'"(?:[^"\\]|\\.)*+"|([,\[{])', re.DOTALL)
 _WORD = 8
 _FEWEST_OFFSETS = 6  # channel, header, parent_header, metadata, content, and the frame's end
 _MOST_OFFSETS = 64
+_MOST_KEPT, _LONGEST_KEPT = 64, 1024
 
 
 class BadFrame(ValueError):
@@ -63,7 +65,15 @@ def parse_frame(data: bytes) -> Frame:
         channel = parts[0].decode("ascii")
     except UnicodeDecodeError as error:
         raise BadFrame("the channel's name is no ASCII") from error
-    return Frame(channel, *(parse_object(part) for part in parts[1:]))
+    header, parent, metadata, content = parts[1:]
+    of_request = _parse_again if len(parent) <= _LONGEST_KEPT else parse_object
+    return Frame(channel, parse_object(header), of_request(parent), parse_object(metadata), parse_object(content))
+
+
+@lru_cache(_MOST_KEPT)
+def _parse_again(part: bytes) -> dict[str, Any]:
+    """Parse what all messages about one request have in common; nobody changes it. Raises BadFrame."""
+    return parse_object(part)
 
 
 def parse_object(part: bytes) -> dict[str, Any]:
@@ -76,11 +86,13 @@ def parse_object(part: bytes) -> dict[str, Any]:
             long, or no object.
 
     """
+    if part == b"{}":
+        return {}
     if has_too_many_values(part, GATEWAY_MESSAGE_VALUES):
         raise BadFrame(f"more than {GATEWAY_MESSAGE_VALUES:,} values in one message")
     try:
         text = part.decode("utf-8", "replace")
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise BadFrame(f"no valid JSON: {error}") from error
     if not isinstance(value, dict):
@@ -90,9 +102,7 @@ def parse_object(part: bytes) -> dict[str, Any]:
 
 def serialize_frame(channel: str, header: dict[str, Any], content: dict[str, Any]) -> bytes:
     """Return a request to the kernel as one binary frame."""
-    parts = [channel.encode("ascii")] + [
-        json.dumps(part, ensure_ascii=True, separators=(",", ":")).encode("ascii") for part in (header, {}, {}, content)
-    ]
+    parts = [channel.encode("ascii")] + [_ENCODER.encode(part).encode("ascii") for part in (header, {}, {}, content)]
     offsets = [_WORD * (len(parts) + 2)]
     for part in parts:
         offsets.append(offsets[-1] + len(part))
@@ -120,3 +130,8 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text[:20]} is no JSON")
     return number
+
+
+# Made once: to make one takes as long as to parse a small message.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))

@@ -23,6 +23,7 @@ from orchestrator.sessions.state import Step
 from orchestrator.sessions.variables import Report
 from orchestrator.store.records import CellRecord
 from orchestrator.workspace.folder import FoundFile, SessionFolder
+from orchestrator.workspace.usage import Usage
 
 
 @dataclass(slots=True)
@@ -120,6 +121,7 @@ class CellRun:
         self._timer: asyncio.Timeout | None = None
         self._deadline = 0.0  # in the loop's time
         self._must_end = False
+        self._used_at_first: Usage | None = None
         self.in_kernel = False  # it has a sandbox, and is or was sent there
         self._interrupted_at = float("-inf")  # in the loop's time
 
@@ -141,8 +143,8 @@ class CellRun:
 
         """
         with CELL_WAITS.timed("sandbox"):
-            connection, before = await asyncio.gather(
-                self._sandbox.ready(self), asyncio.to_thread(self._folder.snapshot)
+            connection, (before, self._used_at_first) = await asyncio.gather(
+                self._sandbox.ready(self), self._folder.glances.files_and_usage()
             )
         self.in_kernel = True
         self._sandbox.life.note(Step.RUN)
@@ -230,7 +232,9 @@ class CellRun:
         """End the cell when it writes past the session's disk limit; a cell that only deletes may run beyond it."""
         if self._folder.hard:
             return  # it ends by itself: the cell's code reads "no space left"
-        at_first = await asyncio.to_thread(self._folder.usage)
+        at_first = self._used_at_first
+        if at_first is None:
+            at_first = await asyncio.to_thread(self._folder.usage)
         pause_s = DISK_WATCH_S
         while True:
             # A large tree is looked at less often: the watch costs no more than a tenth of a core.
@@ -314,7 +318,7 @@ class CellRun:
         outputs = joined(self._earlier, self._outputs.finish())
         self._count(status, out_of_memory=out_of_memory)
         CELL_TIMES.observe(status, duration_s)
-        after = await asyncio.to_thread(self._folder.snapshot)
+        after = await self._folder.glances.files()
         reply = self._progress.reply
         return replace(
             self._cell,

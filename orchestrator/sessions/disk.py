@@ -51,6 +51,7 @@ class WatchedDisk:
         self._folder = folder
         self._disks = disks
         self._lock = asyncio.Lock()
+        self._made = False
         self._deleted = False
 
     async def open(self, *, make: bool) -> None:
@@ -60,8 +61,9 @@ class WatchedDisk:
                 raise SessionNotFound(self._session_id)
             if _is_there(self._folder.root / "disk"):
                 raise _of_another_kind("hard", "watched")
-            if make:
+            if make and not (self._made and _is_there(self._folder.files / "workspace")):
                 await asyncio.to_thread(self._folder.make)
+                self._made = True
 
     async def used_bytes(self) -> int:
         """Count what the files take."""

@@ -51,13 +51,15 @@ class SpillFiles:
     async def finish(self) -> list[str]:
         """Put all files in place and return what is to be said: files that could not be written whole."""
         await self.flush(least_bytes=0)
-        await asyncio.to_thread(self._put_in_place)
+        if self._uploads:
+            await asyncio.to_thread(self._put_in_place)
         told = [f"{path} is not whole: a limit of size or disk was reached." for path in sorted(self._full)]
         return told + [f"{path} could not be written: something else is in its way." for path in self._unwritten]
 
     async def discard(self) -> None:
         """Give up what was not finished; fine after `finish`."""
-        await asyncio.to_thread(self._close)
+        if self._uploads:
+            await asyncio.to_thread(self._close)
 
     def _write(self, waiting: dict[str, list[bytes]]) -> None:
         for path, chunks in waiting.items():

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.errors import DatabaseUnavailable
-from orchestrator.limits import AUDIT_BATCH_ENTRIES, AUDIT_QUEUE_ENTRIES, AUDIT_RETRY_S
+from orchestrator.limits import AUDIT_BATCH_ENTRIES, AUDIT_GATHER_S, AUDIT_QUEUE_ENTRIES, AUDIT_RETRY_S
 from orchestrator.metrics import AUDIT_LOST
 from orchestrator.store.database import Database
 from orchestrator.store.tables import audit
@@ -98,6 +98,7 @@ class AuditLog:
     async def _write_for_ever(self) -> None:
         while True:
             await self._noted.wait()
+            await asyncio.sleep(AUDIT_GATHER_S)
             self._noted.clear()
             try:
                 await self._write()

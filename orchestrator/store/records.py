@@ -10,7 +10,7 @@ from typing import Any
 class SessionRecord:
     """A session: who owns it, what it may use, and how to reach its sandbox when that runs.
 
-    `head` is the last message of the branch that is shown. `model` is None for the default one; `approval` is `auto`,
+    `model` is None for the default one; `approval` is `auto`,
     or `ask` where each cell of the model waits for a click.
     """
 
@@ -23,7 +23,6 @@ class SessionRecord:
     kernel_id: str
     created_at: datetime
     last_active_at: datetime
-    head: str | None = None
     model: str | None = None
     approval: str = "auto"
     instructions: str = ""

@@ -3,7 +3,8 @@
 import builtins
 import secrets
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from orchestrator.store.tables import session_shares, sessions, users
 
 # Owns the sessions whose sandboxes wait, warm, for somebody.
 NOBODY = ""
+_MOST_KNOWN = 1000
 _COLUMNS = sessions.c
 _ONE = _COLUMNS.id == bindparam("key")
 _INSERT = sessions.insert()
@@ -56,6 +58,8 @@ class SessionStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._known: dict[str, SessionRecord] = {}  # as read last; every request asks for one, and nobody else writes
+        self._writes = 0
 
     async def add(self, owner: str, name: str, profile: str) -> SessionRecord:
         """Make a session."""
@@ -95,7 +99,8 @@ class SessionStore:
                 return None
             return _record(connection.execute(_GET, {"key": session_id, "owner": owner}).one())
 
-        claimed = await self._database.transact(work)
+        with self._changing(session_id):
+            claimed = await self._database.transact(work)
         if claimed is None:
             raise SessionNotFound(session_id)
         return claimed
@@ -111,11 +116,28 @@ class SessionStore:
             SessionNotFound: there is none, or it is somebody else's.
 
         """
-        keys = {"key": session_id, "owner": owner}
+        known = self._known.get(session_id)
+        if known is not None and known.owner == owner:
+            return known
+        keys, writes = {"key": session_id, "owner": owner}, self._writes
         row = await self._database.transact(lambda connection: connection.execute(_GET, keys).one_or_none())
         if row is None:
             raise SessionNotFound(session_id)
-        return _record(row)
+        record = _record(row)
+        if writes == self._writes:  # else it may be out of date already
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[session_id] = record
+        return record
+
+    @contextmanager
+    def _changing(self, session_id: str) -> Iterator[None]:
+        """Forget what is known of a session, whether or not the change comes to pass."""
+        try:
+            yield
+        finally:
+            self._writes += 1
+            self._known.pop(session_id, None)
 
     async def some(self, ids: Iterable[str]) -> list[SessionRecord]:
         """Return the sessions with these ids, whoever owns them."""
@@ -153,11 +175,13 @@ class SessionStore:
     async def change(self, session_id: str, changes: Mapping[str, str | None]) -> None:
         """Set some of `name`, `model`, `approval` and `instructions`."""
         if changes:
-            await self._database.run(sessions.update().where(_ONE).values(**changes), {"key": session_id})
+            with self._changing(session_id):
+                await self._database.run(sessions.update().where(_ONE).values(**changes), {"key": session_id})
 
     async def touch(self, session_id: str) -> None:
         """Note that a session is used now."""
-        await self._database.run(_TOUCH, {"key": session_id, "now": _now()})
+        with self._changing(session_id):
+            await self._database.run(_TOUCH, {"key": session_id, "now": _now()})
 
     async def egress_usage(self, session_id: str) -> tuple[int, int]:
         """Return the bytes that a session has sent out and fetched so far."""
@@ -171,12 +195,14 @@ class SessionStore:
     async def renew_gateway(self, record: SessionRecord) -> SessionRecord:
         """Give the session's next gateway a token and a kernel id that no earlier one knew."""
         fresh = {"new_token": secrets.token_hex(32), "new_kernel_id": str(uuid.uuid4())}
-        await self._database.run(_RENEW, {"key": record.id, **fresh})
+        with self._changing(record.id):
+            await self._database.run(_RENEW, {"key": record.id, **fresh})
         return await self.get(record.owner, record.id)
 
     async def delete(self, session_id: str) -> None:
         """Delete a session with its messages and cells."""
-        await self._database.run(_DELETE, {"key": session_id})
+        with self._changing(session_id):
+            await self._database.run(_DELETE, {"key": session_id})
 
 
 def _record(row: Row[Any]) -> SessionRecord:
@@ -190,7 +216,6 @@ def _record(row: Row[Any]) -> SessionRecord:
         kernel_id=row.kernel_id,
         created_at=row.created_at.replace(tzinfo=UTC),
         last_active_at=row.last_active_at.replace(tzinfo=UTC),
-        head=row.head,
         model=row.model,
         approval=row.approval,
         instructions=row.instructions,

@@ -18,15 +18,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestrator.errors import BadPath, Conflict, DiskFull, FileMissing, SandboxUnavailable
-from orchestrator.limits import LISTED_FILES, PATH_PARTS, SCAN_ENTRIES, UNDO_UPLOADS
+from orchestrator.limits import LISTED_FILES, SCAN_ENTRIES, UNDO_UPLOADS
 from orchestrator.workspace.descriptors import FILE_FLAGS, FOLDER_FLAGS, NO_ROOM, opened_folder, renamed_if_free
+from orchestrator.workspace.glances import Glances
 from orchestrator.workspace.names import HIDDEN, WorkspacePath
 from orchestrator.workspace.removal import remove_beneath, remove_folder
 from orchestrator.workspace.undo import NothingToUndo, UndoLog
 from orchestrator.workspace.upload import Upload
-from orchestrator.workspace.usage import Usage, measure, of_file_system
+from orchestrator.workspace.usage import Usage
 from orchestrator.workspace.walk import FoundFile as FoundFile
-from orchestrator.workspace.walk import files_beneath
 
 
 class SessionFolder:
@@ -41,6 +41,7 @@ class SessionFolder:
         self._counting = threading.Lock()
         self._on_the_way = 0  # bytes of uploads that have not ended
         self._landed = 0  # bytes of all uploads that were put in place
+        self.glances = Glances(self.files / "workspace", hard=hard)
         self.undo = UndoLog(root, self.files / "workspace", uid)
 
     @property
@@ -89,25 +90,21 @@ class SessionFolder:
 
     def list_files(self) -> list[FoundFile]:
         """Return the regular files, sorted by path, at most LISTED_FILES."""
-        return sorted(self._scan(), key=lambda file: file.path)[:LISTED_FILES]
+        return sorted(self.glances.scan([SCAN_ENTRIES]), key=lambda file: file.path)[:LISTED_FILES]
 
     def all_files(self) -> tuple[list[FoundFile], bool]:
         """Return the regular files, sorted by path, and whether these are all: what is looked at ends somewhere."""
         budget = [SCAN_ENTRIES]
-        found = sorted(self._scan(budget), key=lambda file: file.path)
+        found = sorted(self.glances.scan(budget), key=lambda file: file.path)
         return found, budget[0] >= 0
 
     def snapshot(self) -> dict[str, FoundFile]:
         """Return all regular files by path, to tell later what changed."""
-        return {file.path: file for file in self._scan()}
+        return self.glances.all_files()
 
     def usage(self) -> Usage:
         """Return what the workspace takes on disk."""
-        try:
-            with opened_folder(self.files / "workspace") as top:
-                return of_file_system(top) if self.hard else measure(top)
-        except FileNotFoundError:
-            return Usage(0, 0, whole=True)
+        return self.glances.usage()
 
     def outgrew(self, earlier: Usage) -> bool:
         """Tell whether the workspace is over its limit and has grown since; what uploads replaced goes first."""
@@ -341,14 +338,6 @@ class SessionFolder:
             yield current
         finally:
             os.close(current)
-
-    def _scan(self, budget: list[int] | None = None) -> Iterator[FoundFile]:
-        budget = [SCAN_ENTRIES] if budget is None else budget
-        try:
-            with opened_folder(self.files / "workspace") as top:
-                yield from files_beneath(top, "", PATH_PARTS, budget)
-        except FileNotFoundError:
-            return
 
 
 def _exists(name: str, folder: int) -> bool:

@@ -25,9 +25,9 @@ class Usage:
         return self.disk_bytes > max(limit_bytes, earlier.disk_bytes)
 
 
-def measure(folder: int) -> Usage:
+def measure(folder: int, most_entries: int = USAGE_ENTRIES) -> Usage:
     """Count what lies beneath an open folder, without following links. Blocks."""
-    count = _Count()
+    count = _Count(most_entries)
     count.beneath(folder, USAGE_DEPTH)
     return Usage(count.disk_bytes, count.entries, count.whole)
 
@@ -41,7 +41,8 @@ def of_file_system(folder: int) -> Usage:
 class _Count:
     """The running total; one descriptor is open for each level, and levels are few."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_entries: int) -> None:
+        self._most_entries = most_entries
         self.disk_bytes = 0
         self.entries = 0
         self.whole = True
@@ -54,7 +55,7 @@ class _Count:
         with os.scandir(folder) as found:
             for entry in found:
                 self.entries += 1
-                if self.entries > USAGE_ENTRIES:
+                if self.entries > self._most_entries:
                     self.whole = False
                     return
                 try:

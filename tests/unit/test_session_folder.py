@@ -302,7 +302,7 @@ def test_the_listing_and_the_looking_end_somewhere(folder: SessionFolder, monkey
     monkeypatch.setattr("orchestrator.workspace.folder.LISTED_FILES", 10)
     assert listed(folder) == [f"{number:02}" for number in range(10)]
     assert len(folder.snapshot()) == 60
-    monkeypatch.setattr("orchestrator.workspace.folder.SCAN_ENTRIES", 25)
+    monkeypatch.setattr("orchestrator.workspace.glances.SCAN_ENTRIES", 25)
     assert len(folder.snapshot()) == 25
 
 

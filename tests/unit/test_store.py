@@ -16,7 +16,7 @@ from orchestrator.lines.messages import FIRST_UID
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.database import Database, migrate
 from orchestrator.store.records import CellRecord, MessageRecord, SessionRecord
-from orchestrator.store.sessions import SessionStore
+from orchestrator.store.sessions import NOBODY, SessionStore
 from orchestrator.store.tables import metadata
 from tests.unit.conftest import Ask
 
@@ -127,7 +127,7 @@ async def test_the_most_recently_used_session_comes_first(store: Store) -> None:
 async def test_a_change_changes_what_it_names_alone(store: Store) -> None:
     made = await store.sessions.add("ann", "old", "standard")
     other = await store.sessions.add("ann", "other", "standard")
-    assert (made.model, made.approval, made.instructions, made.head) == (None, "auto", "", None)
+    assert (made.model, made.approval, made.instructions) == (None, "auto", "")
     await store.sessions.change(made.id, {"name": "new'; DROP TABLE sessions; --"})
     assert await store.sessions.get("ann", made.id) == replace(made, name="new'; DROP TABLE sessions; --")
     await store.sessions.change(made.id, {"name": "n", "model": "m", "approval": "ask", "instructions": "数\n"})
@@ -137,6 +137,39 @@ async def test_a_change_changes_what_it_names_alone(store: Store) -> None:
     await store.sessions.change(made.id, {"model": None})
     assert await store.sessions.get("ann", made.id) == replace(changed, model=None)
     assert await store.sessions.get("ann", other.id) == other
+
+
+async def test_what_is_known_of_a_session_is_forgotten_with_every_change(store: Store) -> None:
+    made = await store.sessions.add("ann", "old", "standard")
+    assert await store.sessions.get("ann", made.id) == await store.sessions.get("ann", made.id) == made
+    with pytest.raises(SessionNotFound):
+        await store.sessions.get("bob", made.id)
+    await store.sessions.touch(made.id)
+    assert (await store.sessions.get("ann", made.id)).last_active_at > made.last_active_at
+    renewed = await store.sessions.renew_gateway(made)
+    assert renewed.token != made.token
+    assert (await store.sessions.get("ann", made.id)).token == renewed.token
+    await store.sessions.delete(made.id)
+    with pytest.raises(SessionNotFound):
+        await store.sessions.get("ann", made.id)
+
+
+async def test_a_session_that_is_read_while_it_changes_is_read_again(store: Store) -> None:
+    made = await store.sessions.add("ann", "old", "standard")
+    for number in range(20):
+        name = f"name {number}"
+        reads = [store.sessions.get("ann", made.id) for _ in range(3)]
+        await asyncio.gather(*reads, store.sessions.change(made.id, {"name": name}), store.sessions.get("ann", made.id))
+        assert (await store.sessions.get("ann", made.id)).name == name
+
+
+async def test_a_waiting_session_is_its_owners_at_once(store: Store) -> None:
+    waiting = await store.sessions.add_waiting("standard")
+    assert (await store.sessions.get(NOBODY, waiting.id)).owner == NOBODY
+    await store.sessions.claim(waiting.id, "ann", "n")
+    assert (await store.sessions.get("ann", waiting.id)).name == "n"
+    with pytest.raises(SessionNotFound):
+        await store.sessions.get(NOBODY, waiting.id)
 
 
 async def test_each_session_has_a_uid_token_and_kernel_id_of_its_own(store: Store) -> None:
