@@ -21,7 +21,7 @@ from typing import Any
 import glovebox_packages
 import zmq
 from glovebox_channels import PORTS
-from glovebox_outputs import put_out_our_way
+from glovebox_outputs import HELD_BACK, hand_over, put_out_our_way
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from IPython.core.interactiveshell import InteractiveShell
@@ -98,11 +98,16 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
 
 def interrupt_only_the_cell(number: int, frame: FrameType | None) -> None:
     """Handle SIGINT: raise KeyboardInterrupt where a cell's code runs, do nothing elsewhere."""
+    hold_back = False
     while frame is not None:
         if frame.f_code is InteractiveShell.showtraceback.__code__ and isinstance(sys.exception(), KeyboardInterrupt):
             return  # one has struck, and is being told
+        hold_back = hold_back or frame.f_code is hand_over.__code__
         if frame.f_code is IPythonKernel.do_execute.__code__:
-            signal.default_int_handler(number, frame)
+            if not hold_back:
+                signal.default_int_handler(number, frame)
+            HELD_BACK.append(number)
+            return
         frame = frame.f_back
 
 
@@ -142,7 +147,14 @@ def run(sockets: str, ready: Callable[[], None]) -> None:
     )
     app.initialize([])
     ready()
+    make_what_waits(app.shell)
     app.start()
+
+
+def make_what_waits(shell: InteractiveShell) -> None:
+    """Have IPython make now what it else makes in the first cell: whoever is told of us needs a moment to come."""
+    shell.logger  # noqa: B018 - asking for it makes it
+    shell.display_formatter.format(0)
 
 
 def settings() -> Config:

@@ -28,6 +28,7 @@ AHEAD_BYTES = 4 * 1024 * 1024  # what a thread may put out before it waits; more
 MESSAGE_BYTES = 6 * 1024  # what a message counts for at least
 QUEUED_MESSAGES = 16  # of at most a megabyte each, as a rule
 MOST_WAIT_S = 60.0  # then nobody takes anything any more, and the cell goes on
+HELD_BACK: list[int] = []  # interrupts of the cell, which come when what must not be interrupted is done
 
 
 def put_out_our_way() -> None:
@@ -108,6 +109,14 @@ def flush_only_something() -> None:
     OutStream.flush = flush_something
 
 
+def hand_over(sender: Any, task: Callable[[], Any]) -> None:
+    """Put a task before the thread that sends. An interrupt amidst this would leave that asleep for ever."""
+    sender._events.append(task)
+    if not sender.woken:
+        sender.woken = True
+        sender._event_pipe.send(b"")
+
+
 def wake_once() -> None:
     """Have the thread that sends be woken for the first thing to do, and find the others beside it."""
 
@@ -115,10 +124,10 @@ def wake_once() -> None:
         if not sender.thread.is_alive():
             task()
             return
-        sender._events.append(task)
-        if not sender.woken:
-            sender.woken = True
-            sender._event_pipe.send(b"")
+        hand_over(sender, task)
+        if HELD_BACK and threading.current_thread() is threading.main_thread():
+            HELD_BACK.clear()
+            raise KeyboardInterrupt
 
     def handle_all(sender: Any, message: Any) -> None:
         sender.woken = False  # before it is looked at what there is: what comes later wakes again

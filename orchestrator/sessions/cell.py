@@ -25,6 +25,9 @@ from orchestrator.store.records import CellRecord
 from orchestrator.workspace.folder import FoundFile, SessionFolder
 from orchestrator.workspace.usage import Usage
 
+# An interrupt reaches a cell that awaits something as the cancelling of that.
+_INTERRUPTED_BY = ("KeyboardInterrupt", "CancelledError")
+
 
 @dataclass(slots=True)
 class CellProgress:
@@ -67,7 +70,7 @@ class CellProgress:
             return "out_of_memory" if out_of_memory else "sandbox_lost"
         if self.lost is not None:
             return "error"  # it ended, but some of what it put out never came
-        if self.interrupted and (self.raised == "KeyboardInterrupt" or self.reply.status == "aborted"):
+        if self.interrupted and (self.raised in _INTERRUPTED_BY or self.reply.status == "aborted"):
             return "interrupted"
         return "ok" if self.reply.status == "ok" else "error"
 
