@@ -26,7 +26,7 @@ async def run_cell(owned: Owned, services: Wired, request: Request, body: NewExe
     The cell goes on when the caller goes away; `interrupt` stops it.
     """
     record, session = owned
-    await services.sessions.touch(record)
+    services.sessions.touch(record)
     events, task = session.start_cell(body.code, body.timeout_s)
     if "application/x-ndjson" in request.headers.get("accept", ""):
         task.add_done_callback(partial(_note_failure, services.refusals, record))  # it is told in the stream

@@ -95,7 +95,7 @@ async def put_file(owned: Owned, services: Wired, request: Request, path: str) -
             replaced = await asyncio.to_thread(upload.finish, target, undoable=True)
         finally:
             await asyncio.to_thread(upload.close)
-    await services.sessions.touch(record)
+    services.sessions.touch(record)
     services.activity.note(record.owner, record.id, "upload", str(target), f"{size:,} bytes")
     now_ns = int(datetime.now(UTC).timestamp() * 1e9)
     shape = _shape(FoundFile(str(target), size, now_ns)) | {"replaced": replaced}

@@ -107,7 +107,7 @@ async def run_again(
         raise CellMissing(f"The session has no cell {cell_id!r}.")
     code = earlier.code if body.code is None else body.code
     log = await services.chat.begin_turn(record, session, f"!{code}", [], None)
-    await services.sessions.touch(record)
+    services.sessions.touch(record)
     if "application/x-ndjson" in request.headers.get("accept", ""):
         return ndjson(log)
     return JSONResponse(await _cell(log))

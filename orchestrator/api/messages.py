@@ -21,7 +21,7 @@ async def send_message(owned: Owned, services: Wired, body: NewMessage) -> Respo
     """Say something to the model; the turn's events follow. The turn goes on when the caller goes away."""
     record, session = owned
     log = await services.chat.begin_turn(record, session, body.content, body.attachments, body.model, body.edits)
-    await services.sessions.touch(record)
+    services.sessions.touch(record)
     return server_sent_events(log)
 
 
@@ -32,7 +32,7 @@ async def regenerate(
     """Have a question answered once more, in a branch of its own; the turn's events follow."""
     record, session = owned
     log = await services.chat.begin_again(record, session, message_id, body.model if body else None)
-    await services.sessions.touch(record)
+    services.sessions.touch(record)
     return server_sent_events(log)
 
 

@@ -75,6 +75,7 @@ class Sessions:
         self.seats = Seats(capacity, quota_of, self._spare)
         self.disk_quota = DiskQuota(quota_of, self._live_of)
         self._running_at_start: set[str] = set()
+        self._storing: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Take up what an earlier process left: adopt sandboxes with a session, remove all others."""
@@ -120,6 +121,7 @@ class Sessions:
     async def close(self) -> None:
         """Let go of all sandboxes; they go on and are adopted at the next start."""
         await self.pool.close()
+        await asyncio.gather(*self._storing, return_exceptions=True)
         await asyncio.gather(*(session.sandbox.close() for session in self._live.values()))
 
     async def make(self, owner: str, role: Role, name: str, profile: str | None) -> SessionRecord:
@@ -257,11 +259,16 @@ class Sessions:
         """Set some of a session's `name`, `model`, `approval` and `instructions`."""
         await self._store.change(record.id, changes)
 
-    async def touch(self, record: SessionRecord) -> None:
-        """Note that a session is used: for its idle time at once, in the database now and then."""
+    def touch(self, record: SessionRecord) -> None:
+        """Note that a session is used: for its idle time at once, in the database now and then; nobody waits for it."""
         if self.live(record).note_use():
-            with suppress(DatabaseUnavailable):  # what it was used for is more than the order in a list
-                await self._store.touch(record.id)
+            task = asyncio.create_task(self._store_use(record.id), name=f"use of {record.id}")
+            self._storing.add(task)
+            task.add_done_callback(self._storing.discard)
+
+    async def _store_use(self, session_id: str) -> None:
+        with suppress(DatabaseUnavailable):  # what it was used for is more than the order in a list
+            await self._store.touch(session_id)
 
     async def delete(self, record: SessionRecord) -> None:
         """Delete a session: its container first, proven dead, then its hard disk, then its row, then its folder.

@@ -103,6 +103,7 @@ class SessionStore:
             claimed = await self._database.transact(work)
         if claimed is None:
             raise SessionNotFound(session_id)
+        self._remember(claimed)
         return claimed
 
     async def waiting_ids(self) -> set[str]:
@@ -125,10 +126,13 @@ class SessionStore:
             raise SessionNotFound(session_id)
         record = _record(row)
         if writes == self._writes:  # else it may be out of date already
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[session_id] = record
+            self._remember(record)
         return record
+
+    def _remember(self, record: SessionRecord) -> None:
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[record.id] = record
 
     @contextmanager
     def _changing(self, session_id: str) -> Iterator[None]:
@@ -180,8 +184,9 @@ class SessionStore:
 
     async def touch(self, session_id: str) -> None:
         """Note that a session is used now."""
+        now = _now()
         with self._changing(session_id):
-            await self._database.run(_TOUCH, {"key": session_id, "now": _now()})
+            await self._database.run(_TOUCH, {"key": session_id, "now": now})
 
     async def egress_usage(self, session_id: str) -> tuple[int, int]:
         """Return the bytes that a session has sent out and fetched so far."""

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.api import files, problems
-from orchestrator.api.services import _person, _readable, _services
+from orchestrator.api.services import _owned, _person, _readable, _services
 from orchestrator.config_quotas import Quota
 from orchestrator.people.service import LOCAL
 from orchestrator.sessions.disk_quota import DiskQuota
@@ -53,7 +53,7 @@ def folder(outside: Path) -> SessionFolder:
 
 @pytest.fixture(scope="module")
 def ask(folder: SessionFolder) -> Iterator[Ask]:
-    async def touch(_: Any) -> None:
+    def touch(_: Any) -> None:
         pass
 
     app = problems.Api(responses=problems.REFUSED)
@@ -70,6 +70,7 @@ def ask(folder: SessionFolder) -> Iterator[Ask]:
     activity = SimpleNamespace(note=lambda *_: None)
     app.dependency_overrides[_person] = lambda: LOCAL
     app.dependency_overrides[_readable] = lambda: SimpleNamespace(record=record, live=live, shared_by=None)
+    app.dependency_overrides[_owned] = lambda: (record, live)
     disk_quota = DiskQuota(no_quota, no_quota)
     app.dependency_overrides[_services] = lambda: SimpleNamespace(
         sessions=SimpleNamespace(touch=touch, disk_quota=disk_quota), activity=activity
