@@ -23,8 +23,13 @@ class Api:
     """A client of one orchestrator."""
 
     def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
         self._client = httpx2.Client(base_url=base_url, timeout=_TIMEOUT_S, trust_env=False)
         self._quick = http.client.HTTPConnection(base_url.removeprefix("http://"), timeout=_TIMEOUT_S)
+
+    def of_its_own(self) -> "Api":
+        """Return a client with a connection of its own, for another thread."""
+        return Api(self._base_url)
 
     def close(self) -> None:
         """Close the connections."""
@@ -42,6 +47,11 @@ class Api:
     def make_session(self) -> str:
         """Make a session and return its id."""
         return str(self._post("/v1/sessions", {})["id"])
+
+    def import_notebook(self, notebook: bytes, name: str) -> str:
+        """Make a session of a notebook and return its id."""
+        reply = self._client.post("/v1/sessions/import", params={"name": name}, content=notebook)
+        return str(_checked(reply).json()["id"])
 
     def states(self) -> list[str]:
         """Return the states of all sessions."""

@@ -29,11 +29,23 @@ def running_page(stack: Stack) -> Iterator[str]:
 
     """
     port = free_port()
-    environment = {
-        "GLOVEBOX_API": stack.url,
-        "GLOVEBOX_UI_HOST": "127.0.0.1",
-        "GLOVEBOX_UI_PORT": str(port),
-    }
+    environment = {"GLOVEBOX_API": stack.url, "GLOVEBOX_UI_HOST": "127.0.0.1", "GLOVEBOX_UI_PORT": str(port)}
+    with _running(stack, f"http://127.0.0.1:{port}", "/healthz", environment) as url:
+        yield url
+
+
+@contextmanager
+def running_empty_page(stack: Stack) -> Iterator[str]:
+    """Run a Gradio page with one word on it in the same image: the least that a first load can cost with Gradio."""
+    port = free_port()
+    launched = f"demo.launch(server_name='127.0.0.1', server_port={port}, ssr_mode=False)"
+    script = f"import gradio\nwith gradio.Blocks() as demo:\n gradio.Markdown('Empty', elem_id='empty')\n{launched}"
+    with _running(stack, f"http://127.0.0.1:{port}", "/", {}, "python", "-c", script) as url:
+        yield url
+
+
+@contextmanager
+def _running(stack: Stack, url: str, alive: str, environment: dict[str, str], *command: str) -> Iterator[str]:
     name = f"{stack.instance}-ui-{secrets.token_hex(4)}"
     docker(
         "run",
@@ -51,10 +63,10 @@ def running_page(stack: Stack) -> Iterator[str]:
         "--volume=/tmp",
         *(f"--env={key}={value}" for key, value in environment.items()),
         f"glovebox-ui:{os.environ.get('GLOVEBOX_VERSION') or 'latest'}",
+        *command,
     )
     try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_it_answers(url, name)
+        _wait_until_it_answers(url + alive, name)
         yield url
     finally:
         remove_containers([name])
@@ -97,7 +109,7 @@ def _wait_until_it_answers(url: str, name: str) -> None:
     deadline = time.monotonic() + _READY_S
     while True:
         with suppress(httpx2.HTTPError):
-            if httpx2.get(f"{url}/healthz", trust_env=False, timeout=5).is_success:
+            if httpx2.get(url, trust_env=False, timeout=5).is_success:
                 return
         if time.monotonic() > deadline:
             raise CannotMeasure(f"the page does not answer:\n{docker('logs', '--tail=40', name)}")
