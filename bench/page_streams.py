@@ -29,8 +29,7 @@ _WATCH = """
   let fresh = [];
   const look = () => {
     const told = document.querySelectorAll('.gb-assistant .gb-said, #said');
-    // A piece is followed by a space, so that half a one is not taken for it.
-    for (const [, time] of (told[told.length - 1]?.textContent ?? '').matchAll(/(\\d{10}\\.\\d{6}) /g)) {
+    for (const [, time] of (told[told.length - 1]?.textContent ?? '').matchAll(/(\\d{10}\\.\\d{6})/g)) {
       if (!seen.has(time)) { seen.add(time); fresh.push(time); }
     }
     if (!fresh.length) return;

@@ -6,15 +6,18 @@ files go through doors of their own, streamed both ways, so that one of any size
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from ui import panel_words, words
 from ui.api_client import Api, ApiError
@@ -23,6 +26,8 @@ from ui.logins import Logins
 
 # Instructions are the longest that a panel sends.
 BODY_BYTES = 256 * 1024
+# In which a browser can read why the file that it sends is not taken.
+LINGER_S = 1.0
 _SESSION = r"sessions/[^/]+"
 _NAME = r"[^/]+"
 _CALLS: tuple[tuple[str, str], ...] = (
@@ -87,7 +92,7 @@ def _add_files(router: APIRouter, logins: Logins) -> None:
                 session, path, _chunks(request), int(length) if length.isdecimal() else None
             )
         except ApiError as error:
-            return problem_response(error, _JSON_HEADERS)
+            return _BeforeTheEnd(problem_response(error, _JSON_HEADERS))
         except ClientDisconnect:
             # Nobody is there any more who could read this; the API keeps nothing of half a file.
             return Response(status_code=HTTPStatus.BAD_REQUEST)
@@ -101,6 +106,23 @@ def _add_files(router: APIRouter, logins: Logins) -> None:
             return await relayed(theirs.archive(session), f"{name or words.UNNAMED}.zip")
         except ApiError as error:
             return problem_response(error, INERT_PROBLEM)
+
+
+class _BeforeTheEnd(Response):
+    """A refusal while a file is still being sent: said at once, and soon after that nothing more is taken."""
+
+    def __init__(self, refusal: Response) -> None:
+        super().__init__(refusal.body, refusal.status_code, dict(refusal.headers) | {"connection": "close"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and take what comes for a moment: a connection that is closed at once loses the answer, too."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _body(request: Request) -> object:
