@@ -49,7 +49,7 @@ def long_notebook() -> bytes:
             _text("question", f"**You:** And how is it with the groups of run {number}? Please draw them, too.")
         )
         cells.append(_text("answer", _SAID.format(number=number)))
-        if number < PICTURES:
+        if number % 2 == 0:
             cells.append(_code(number))
     return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}).encode()
 

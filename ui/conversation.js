@@ -209,7 +209,7 @@ function rename(was, node) {
 const clocks = new WeakMap();
 function dress(block) {
   for (const button of block.querySelectorAll('.gb-copy:not([aria-label])')) button.ariaLabel = button.title = words.copy;
-  for (const formula of block.querySelectorAll('.gb-math:not(.gb-drawn)')) draw(formula);
+  for (const formula of block.querySelectorAll('.gb-math:not(.gb-drawn)')) near.observe(formula);
   for (const frame of block.querySelectorAll('iframe.gb-frame:not([data-tinted])')) tint(frame);
   const clock = block.querySelector('.gb-clock');
   if (clock && !clocks.has(block)) clocks.set(block, performance.now());
@@ -227,6 +227,14 @@ setInterval(() => {
   }
 }, 1000);
 
+// A formula takes a millisecond or two: one that nobody sees yet can wait.
+const near = new IntersectionObserver((seen) => {
+  for (const { target, isIntersecting } of seen) {
+    if (!isIntersecting) continue;
+    near.unobserve(target);
+    draw(target);
+  }
+}, { root: scroller, rootMargin: '600px 0px' });
 let katex;
 async function draw(formula) {
   formula.classList.add('gb-drawn');
