@@ -56,6 +56,8 @@ _SCROLL = """() => new Promise((resolve) => {
   };
   requestAnimationFrame(step);
 })"""
+# The page keeps its height and scrolls within; a document is as long as it is.
+_UNFOLDED = "html, body, .gradio-container { display: block; height: auto; min-height: 0; overflow: visible; }"
 _COPY = """() => [
   [...document.styleSheets].map((sheet) => [...sheet.cssRules].map((rule) => rule.cssText).join('\\n')).join('\\n'),
   document.querySelector('.gb-log').outerHTML,
@@ -108,8 +110,8 @@ def _check(page: Page) -> None:
 def _keep_copy(page: Page, provider: Provider) -> None:
     """Have the floor serve what the page shows, as a document by itself."""
     styles, log, classes = page.evaluate(_COPY)
-    document = f"<!doctype html><meta charset=utf-8><style>{styles}\nhtml, body {{ overflow: auto; }}</style>"
-    document += f'<div class="{classes}"><div id="conversation">{log}</div></div>'
+    document = f"<!doctype html><meta charset=utf-8><style>{styles}\n{_UNFOLDED}</style>"
+    document += f'<div class="{classes}">{log}</div>'
     provider.pages["/long"] = ("text/html; charset=utf-8", document.encode())
     for link in page.evaluate(
         "[...document.querySelectorAll('.gb-message img')].map((each) => each.getAttribute('src'))"

@@ -56,7 +56,7 @@ WORKS_ALONE_CPUS = 0.25  # used though no cell runs
 
 # Requests to this service.
 BODY_LEFT_BYTES = 256 * KIB  # of a body that nobody wants any more: the rest of a larger one is not waited for
-BODY_LEFT_S = 1.0  # in which a client can read why, before its connection is closed
+BODY_LEFT_S = 3.0  # in which a client can read why, before its connection is closed
 BODY_BYTES = 8 * MIB
 CODE_BYTES = 1 * MIB
 MESSAGE_BYTES = 1 * MIB

@@ -61,7 +61,7 @@ _TAGS = {"zh": "zh-CN"}
 class Front:
     """ASGI middleware around Gradio: knows the reader of the page's document, and tells of the files that it needs."""
 
-    def __init__(self, app: ASGIApp, logins: Logins, told: str) -> None:
+    def __init__(self, app: ASGIApp, logins: Logins, told: str = "") -> None:
         self._app = app
         self._logins = logins
         self._told = told
