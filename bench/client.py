@@ -23,13 +23,8 @@ class Api:
     """A client of one orchestrator."""
 
     def __init__(self, base_url: str) -> None:
-        self._base_url = base_url
         self._client = httpx2.Client(base_url=base_url, timeout=_TIMEOUT_S, trust_env=False)
         self._quick = http.client.HTTPConnection(base_url.removeprefix("http://"), timeout=_TIMEOUT_S)
-
-    def of_its_own(self) -> "Api":
-        """Return a client with a connection of its own, for another thread."""
-        return Api(self._base_url)
 
     def close(self) -> None:
         """Close the connections."""

@@ -5,8 +5,7 @@ begins a little before the orchestrator's event (see `provider_delay`), and ends
 """
 
 import json
-import threading
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 
 from playwright.sync_api import Browser, Page
 
@@ -15,7 +14,7 @@ from bench.figures import Bound, Comparison
 from bench.page_loads import OURS, ready
 from bench.page_site import fresh_page
 from bench.progress import say
-from bench.provider import LONG, LONG_CHUNKS, MODEL, Provider
+from bench.provider import LONG, LONG_CHUNKS, Provider
 from bench.stack import Stack
 
 SESSIONS = 3
@@ -75,7 +74,7 @@ def measure_streams(stack: Stack, browser: Browser, url: str, provider: Provider
     sessions = [stack.api.make_session() for _ in range(SESSIONS)]
     for number in range(turns):
         say(f"page_event_to_pixels: turn {number + 1} of {turns}, {SESSIONS} sessions at once")
-        ours += _glovebox(stack, browser, url, sessions)
+        ours += _glovebox(browser, url, sessions)
         floors += _floor(browser, provider)
     for session in sessions:
         stack.api.delete_session(session)
@@ -83,7 +82,7 @@ def measure_streams(stack: Stack, browser: Browser, url: str, provider: Provider
     return [Comparison("page_event_to_pixels", "ms", ours, floors, _BOUND, notes=notes)]
 
 
-def _glovebox(stack: Stack, browser: Browser, url: str, sessions: list[str]) -> list[float]:
+def _glovebox(browser: Browser, url: str, sessions: list[str]) -> list[float]:
     with ExitStack() as cleanup:
         pages = [cleanup.enter_context(fresh_page(browser, ready(OURS[::2]) + _WATCH)) for _ in sessions]
         for page, session in zip(pages, sessions, strict=True):
@@ -91,11 +90,10 @@ def _glovebox(stack: Stack, browser: Browser, url: str, sessions: list[str]) -> 
             page.wait_for_function("window.readyAt", timeout=_TIMEOUT_MS)
         # What loads late must not be what is measured.
         pages[0].wait_for_timeout(1500)
-        speaking = [threading.Thread(target=_say, args=(stack, session)) for session in sessions]
-        for thread in speaking:
-            thread.start()
-        for thread in speaking:
-            thread.join()
+        for page in pages:
+            page.fill(OURS[0], LONG)
+        for page in pages:
+            page.press(OURS[0], "Enter")
         return _all_late(pages)
 
 
@@ -107,12 +105,6 @@ def _floor(browser: Browser, provider: Provider) -> list[float]:
         for page in pages:
             page.evaluate("() => { window.begin(); }")
         return _all_late(pages)
-
-
-def _say(stack: Stack, session: str) -> None:
-    with closing(stack.api.of_its_own()) as api:
-        for _ in api.say(session, LONG, MODEL):
-            pass
 
 
 def _all_late(pages: list[Page]) -> list[float]:

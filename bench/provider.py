@@ -14,7 +14,9 @@ LONG = "stream the time for a while"
 CELL = "run a cell"
 _CODE = '{"code": "1+1'
 _CHUNKS, LONG_CHUNKS = 100, 300
-_PACE_S, _LONG_PACE_S = 0.01, 0.02  # the second: what a quick model says in a second are 50 such pieces
+_PACE_S = 0.01
+# As a quick model does it: half a second until it begins, then 50 pieces a second.
+_LONG_WAIT_S, _LONG_PACE_S = 0.5, 0.02
 
 
 class Provider:
@@ -59,6 +61,7 @@ def running_provider(port: int) -> Iterator[Provider]:
             self.end_headers()
             last = body["messages"][-1]
             if LONG in str(last["content"]):
+                time.sleep(_LONG_WAIT_S)
                 self._stream_the_time(LONG_CHUNKS, _LONG_PACE_S)
             elif WORDS in str(last["content"]):
                 self._stream_the_time(_CHUNKS, _PACE_S)

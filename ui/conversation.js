@@ -94,7 +94,7 @@ function show(told) {
   unsettled = { ...unsettled, ...told.state };
   arranged = arranged && !told.order;
   // Painting takes a fraction of the time, however fast news come: what comes meanwhile is painted together.
-  painting ||= setTimeout(paint, Math.min(1000, 3 * cost));
+  painting ||= setTimeout(paint, Math.max(0, painted + Math.min(1000, 3 * cost) - performance.now()));
 }
 
 const dirty = new Set();
@@ -102,6 +102,7 @@ let unsettled = {};
 let arranged = true;
 let painting = 0;
 let cost = 0;
+let painted = 0;
 function paint() {
   const began = performance.now();
   painting = 0;
@@ -117,7 +118,8 @@ function paint() {
   stayAtEnd();
   // With the layout that follows, which is most of it.
   void log.offsetHeight;
-  cost = performance.now() - began;
+  painted = performance.now();
+  cost = painted - began;
 }
 
 let places = new Map();
