@@ -289,8 +289,12 @@ function settle(news) {
   if (news.meter !== undefined) document.querySelector('#meter .gb-meter')?.replaceChildren(...parsed(news.meter));
   const lost = document.querySelector('.gb-offline');
   if (lost && news.offline !== undefined) lost.textContent = news.offline;
-  if (news.pulse !== undefined && watched) trigger('pulse');
+  // When a turn begins, its first words come before lists of which the sender was told already.
+  if (news.pulse === undefined || !watched) return;
+  clearTimeout(pulsing);
+  pulsing = setTimeout(() => trigger('pulse'), news.running && ran === false ? 1500 : 0);
 }
+let pulsing = 0;
 
 function parsed(html) {
   const made = document.createElement('template');
