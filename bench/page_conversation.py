@@ -41,7 +41,12 @@ _OPEN = (
     "document.querySelector(`#sessions [data-id='${session}'] [data-act=choose]`).click();"
     "shown((at) => resolve(at - began)); })"
 )
-_STATIC = f"addEventListener('load', () => {{ {_SHOWN} scrollTo(0, 1e9); shown((at) => {{ window.readyAt = at; }}); }})"
+# What comes into view grows to its height, so the end moves; the page itself stays there by its own means.
+_STATIC = (
+    f"addEventListener('load', () => {{ {_SHOWN}"
+    "const stay = () => { if (!window.readyAt) { scrollTo(0, 1e9); requestAnimationFrame(stay); } };"
+    "stay(); shown((at) => { window.readyAt = at; }); })"
+)
 # Up, 400 px a frame: how long each frame took.
 _SCROLL = """() => new Promise((resolve) => {
   const place = document.querySelector('.gb-scroll') ?? document.scrollingElement;
