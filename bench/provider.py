@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -39,7 +39,9 @@ class _Pages(BaseHTTPRequestHandler):
         self.send_response(404 if content is None else 200)
         self.send_header("Content-Type", kind)
         self.end_headers()
-        self.wfile.write(content or b"")
+        # A page that was closed meanwhile wants none of it any more.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(content or b"")
 
     def log_message(self, *_: object) -> None:
         """Say nothing of requests."""
