@@ -47,11 +47,13 @@ def our_scripts(first: str) -> list[str]:
 
 def told_of(bundles: Iterable[str], first: str) -> str:
     """Return the head's links by which a browser gets all at once: bundles, and a script of ours with its own."""
-    links = [f'<link rel="modulepreload" href="{at(our_folder())}/{name}">' for name in our_scripts(first)]
+    links = []
     for name in bundles:
         # As Gradio asks for them, so that the browser knows that they are the same.
         how = 'rel="modulepreload"' if name.endswith(".js") else 'rel="preload" as="style"'
         links.append(f'<link {how} crossorigin href="{at("/assets")}/{name}">')
+    # The panels wait for Gradio's components anyway.
+    links += [f'<link rel="modulepreload" href="{at(our_folder())}/{name}">' for name in our_scripts(first)]
     return "".join(links)
 
 
