@@ -43,6 +43,11 @@ class Api:
         """Make a session and return its id."""
         return str(self._post("/v1/sessions", {})["id"])
 
+    def import_notebook(self, notebook: bytes, name: str) -> str:
+        """Make a session of a notebook and return its id."""
+        reply = self._client.post("/v1/sessions/import", params={"name": name}, content=notebook)
+        return str(_checked(reply).json()["id"])
+
     def states(self) -> list[str]:
         """Return the states of all sessions."""
         return [session["state"] for session in _checked(self._client.get("/v1/sessions")).json()]

@@ -73,7 +73,7 @@ def _start(cleanup: ExitStack, profile: Mapping[str, object]) -> Stack:
     folder = Path(tempfile.mkdtemp(prefix=f"{instance}-"))
     cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
     cleanup.callback(_remove_containers_of, instance)
-    port, provider_port = _free_port(), _free_port()
+    port, provider_port = free_port(), free_port()
     config = folder / "config.json"
     config.write_text(json.dumps(_config(port, provider_port, profile)))
     environment = _environment(config, folder, instance)
@@ -155,7 +155,8 @@ def _log_file(folder: Path, module: str) -> Path:
     return folder / f"{module}.log"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this host that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

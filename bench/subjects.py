@@ -13,6 +13,7 @@ from bench.figures import Measured
 from bench.idle import measure_idle_sandbox, measure_idle_sessions
 from bench.long_output import measure_long_output
 from bench.model_side import measure_call_to_cell, measure_provider_delay
+from bench.page import measure_page_conversation, measure_page_loads, measure_page_streams
 from bench.stack import Stack
 from bench.throughput import measure_throughput
 from bench.transfers import measure_transfers
@@ -65,6 +66,9 @@ SUBJECTS = (
         usual=False,
     ),
     Subject(("wake_up",), measure_waking, {"idle_s": waking.IDLE_S}),
+    Subject(("page_first_load", "page_next_load"), measure_page_loads, usual=False),
+    Subject(("page_event_to_pixels",), measure_page_streams, usual=False),
+    Subject(("page_long_conversation", "page_scroll_frame"), measure_page_conversation, usual=False),
     Subject(("idle_sessions_rss", "idle_sessions_cpu"), measure_idle_sessions, {"idle_s": idle.IDLE_S}, usual=False),
 )
 NAMES = tuple(name for subject in SUBJECTS for name in subject.names)

@@ -28,6 +28,7 @@ from orchestrator.api import (
 )
 from orchestrator.api import settings as my_settings
 from orchestrator.api.body_limit import BodyLimit
+from orchestrator.api.early_answer import EarlyAnswer
 from orchestrator.api.guard import Guard
 from orchestrator.api.identity import Door, OnePerson, Team, TrustedProxy
 from orchestrator.api.refusals import Refusals
@@ -116,6 +117,7 @@ def make_app(settings: Settings) -> FastAPI:
             trusted = TrustedProxy(proxy, settings.proxy_secret, lambda: app.state.services.elsewhere)
         entrance = Team(lambda: app.state.services.people, trusted)
     app.add_middleware(Guard, door=entrance, allowed_hosts=settings.config.server.allowed_hosts)
+    app.add_middleware(EarlyAnswer)
     return app
 
 

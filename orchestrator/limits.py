@@ -55,6 +55,8 @@ LONG_CELL_S = 2.0  # a cell that runs for longer is nobody's who waits at the ke
 WORKS_ALONE_CPUS = 0.25  # used though no cell runs
 
 # Requests to this service.
+BODY_LEFT_BYTES = 256 * KIB  # of a body that nobody wants any more: the rest of a larger one is not waited for
+BODY_LEFT_S = 3.0  # in which a client can read why, before its connection is closed
 BODY_BYTES = 8 * MIB
 CODE_BYTES = 1 * MIB
 MESSAGE_BYTES = 1 * MIB

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from ui import languages, panel_words, words
 from ui.api_client import ApiError
+from ui.assets import BROWSER, KINDS, our_folder
 from ui.doors import problem_response
 from ui.front import known, language_cookie, tag, tastes_of
 from ui.logins import Logins
@@ -22,8 +23,6 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-_BROWSER = Path(__file__).parent / "browser"
-_KINDS = {".js": "text/javascript", ".css": "text/css"}
 
 
 class _Script:
@@ -31,15 +30,16 @@ class _Script:
 
     def __init__(self, path: Path) -> None:
         self.content = path.read_bytes()
-        self.kind = _KINDS[path.suffix]
+        self.kind = KINDS[path.suffix]
         self.tag = f'"{sha256(self.content).hexdigest()[:16]}"'
 
 
 def admin_doors(logins: Logins) -> APIRouter:
     """Make the routes: the page for admins, and the scripts of all panels."""
     router = APIRouter()
-    there = {path.name: _Script(path) for path in _BROWSER.iterdir() if path.suffix in _KINDS}
+    there = {path.name: _Script(path) for path in BROWSER.iterdir() if path.suffix in KINDS}
 
+    @router.get("/browser/{version}/{name}", response_model=None)
     @router.get("/browser/{name}", response_model=None)
     async def script(name: str, request: Request) -> Response:
         found = there.get(name)
@@ -75,10 +75,10 @@ def document(told: str) -> str:
         f'<!doctype html><html lang="{tag(languages.spoken())}" data-theme="{theme}"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(panel_words.ADMIN_TITLE)}</title>"
-        f'<link rel="stylesheet" href="{at("/browser/admin.css")}">'
-        f'<link rel="stylesheet" href="{at("/browser/panels.css")}">'
+        f'<link rel="stylesheet" href="{at(our_folder())}/admin.css">'
+        f'<link rel="stylesheet" href="{at(our_folder())}/panels.css">'
         f'<script type="application/json" id="glovebox-known">{data}</script>'
-        f'<script type="module" src="{at("/browser/admin.js")}"></script></head>'
+        f'<script type="module" src="{at(our_folder())}/admin.js"></script></head>'
         f'<body class="gb-admin"><header><a href="{at("/")}">← {escape(panel_words.BACK_TO_CHAT)}</a>'
         f"<h1>{escape(panel_words.ADMIN_HEADING)}</h1></header>"
         f"<main><noscript>{escape(panel_words.NO_SCRIPTS)}</noscript></main></body></html>"

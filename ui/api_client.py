@@ -231,6 +231,10 @@ class Api:
         headers = {"Content-Length": str(source.stat().st_size), "Content-Type": "application/octet-stream"}
         await self._json("PUT", _path(session, "files", path), content=_chunks(source), headers=headers)
 
+    async def ask_for_room(self, session: str, length: int) -> None:
+        """Have a file refused before it is sent, when it would be. Raises ApiError."""
+        await self._json("POST", _path(session, "files"), json={"bytes": length})
+
     async def put_stream(self, session: str, path: str, content: AsyncIterator[bytes], length: int | None) -> Any:
         """Write a file as it comes in; `length` is its size where that is known."""
         headers = {"Content-Type": "application/octet-stream"}

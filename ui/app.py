@@ -24,8 +24,10 @@ from ui import words
 from ui.actions import Actions
 from ui.admin_page import admin_doors
 from ui.api_client import Api
+from ui.assets import GRADIO_INDEX, Assets, told_of
+from ui.bundles import needed
 from ui.doors import doors
-from ui.front import Front
+from ui.front import FIRST, Front
 from ui.guards import Guards
 from ui.in_language import InLanguage
 from ui.intake import Intake
@@ -69,9 +71,11 @@ def build(settings: Settings) -> ASGIApp:
     parent.include_router(live_doors(logins, intake, nudges))
     parent.include_router(relay(logins))
     parent.include_router(admin_doors(logins))
+    demo = in_every_language(lambda: blocks(logins, nudges))
+    bundles = needed(GRADIO_INDEX, {component["type"] for component in demo.config["components"]})
     mounted = gr.mount_gradio_app(
         parent,
-        in_every_language(lambda: blocks(logins, nudges)),
+        demo,
         path="/",
         root_path=settings.prefix or None,
         theme=theme(),
@@ -88,9 +92,9 @@ def build(settings: Settings) -> ASGIApp:
         # The session's disk limit decides, which the API knows.
         max_file_size=None,
     )
-    guarded = Guards(
-        Front(mounted, logins), settings.hosts, settings.token, logins, reached_by_others=settings.reached_by_others
-    )
+    assets = Assets(Front(mounted, logins, told_of(bundles, FIRST)))
+    assets.pack(bundles)
+    guarded = Guards(assets, settings.hosts, settings.token, logins, reached_by_others=settings.reached_by_others)
     return Beneath(InLanguage(guarded), settings.prefix)
 
 

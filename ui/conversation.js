@@ -94,7 +94,7 @@ function show(told) {
   unsettled = { ...unsettled, ...told.state };
   arranged = arranged && !told.order;
   // Painting takes a fraction of the time, however fast news come: what comes meanwhile is painted together.
-  painting ||= setTimeout(paint, Math.min(1000, 3 * cost));
+  painting ||= setTimeout(paint, Math.max(0, painted + Math.min(1000, 3 * cost) - performance.now()));
 }
 
 const dirty = new Set();
@@ -102,6 +102,7 @@ let unsettled = {};
 let arranged = true;
 let painting = 0;
 let cost = 0;
+let painted = 0;
 function paint() {
   const began = performance.now();
   painting = 0;
@@ -117,7 +118,8 @@ function paint() {
   stayAtEnd();
   // With the layout that follows, which is most of it.
   void log.offsetHeight;
-  cost = performance.now() - began;
+  painted = performance.now();
+  cost = painted - began;
 }
 
 let places = new Map();
@@ -209,7 +211,7 @@ function rename(was, node) {
 const clocks = new WeakMap();
 function dress(block) {
   for (const button of block.querySelectorAll('.gb-copy:not([aria-label])')) button.ariaLabel = button.title = words.copy;
-  for (const formula of block.querySelectorAll('.gb-math:not(.gb-drawn)')) draw(formula);
+  for (const formula of block.querySelectorAll('.gb-math:not(.gb-drawn)')) near.observe(formula);
   for (const frame of block.querySelectorAll('iframe.gb-frame:not([data-tinted])')) tint(frame);
   const clock = block.querySelector('.gb-clock');
   if (clock && !clocks.has(block)) clocks.set(block, performance.now());
@@ -227,6 +229,14 @@ setInterval(() => {
   }
 }, 1000);
 
+// A formula takes a millisecond or two: one that nobody sees yet can wait.
+const near = new IntersectionObserver((seen) => {
+  for (const { target, isIntersecting } of seen) {
+    if (!isIntersecting) continue;
+    near.unobserve(target);
+    draw(target);
+  }
+}, { root: scroller, rootMargin: '600px 0px' });
 let katex;
 async function draw(formula) {
   formula.classList.add('gb-drawn');
@@ -279,8 +289,12 @@ function settle(news) {
   if (news.meter !== undefined) document.querySelector('#meter .gb-meter')?.replaceChildren(...parsed(news.meter));
   const lost = document.querySelector('.gb-offline');
   if (lost && news.offline !== undefined) lost.textContent = news.offline;
-  if (news.pulse !== undefined && watched) trigger('pulse');
+  // When a turn begins, its first words come before lists of which the sender was told already.
+  if (news.pulse === undefined || !watched) return;
+  clearTimeout(pulsing);
+  pulsing = setTimeout(() => trigger('pulse'), news.running && ran === false ? 1500 : 0);
 }
+let pulsing = 0;
 
 function parsed(html) {
   const made = document.createElement('template');

@@ -22,7 +22,7 @@ from ui.intake import Intake
 from ui.nudges import Nudges
 from ui.render import Rendered, Renderer, pictures_of
 
-TICK_S = 0.04
+TICK_S = 0.03
 # Between turns: soon after something happened, then less often.
 POLLS_S = (2.0, 3.0, 5.0, 10.0)
 RETRIES_S = (1.0, 2.0, 4.0, 8.0, 15.0)

@@ -6,6 +6,7 @@ before the browser's, and the language is kept in a cookie, so that all further 
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui import languages, panel_words
 from ui.api_client import ApiError
+from ui.assets import our_folder, unpacks
 from ui.logins import Logins
 from ui.places import at
 
@@ -47,17 +49,22 @@ window.fetch = async (...asked) => {
   return answer;
 };
 """
-_PANELS = '<script type="module" src="{}"></script>'
+# Not in the order of the document: so neither waits for the other's files before it starts.
+_PANELS = '<script type="module" async src="{}"></script>'
+FIRST = "panels.js"
+# Of nine: the first steps save most, and this is made anew for each reader.
+_PACKED_HARD = 4
 # The names of our languages as Gradio knows them.
 _TAGS = {"zh": "zh-CN"}
 
 
 class Front:
-    """ASGI middleware around Gradio: knows the reader of the page's document."""
+    """ASGI middleware around Gradio: knows the reader of the page's document, and tells of the files that it needs."""
 
-    def __init__(self, app: ASGIApp, logins: Logins) -> None:
+    def __init__(self, app: ASGIApp, logins: Logins, told: str = "") -> None:
         self._app = app
         self._logins = logins
+        self._told = told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; the page's document is written for its reader."""
@@ -68,7 +75,7 @@ class Front:
         tastes = await tastes_of(self._logins, headers)
         # Unpacked, since it is changed on the way.
         plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-        document = _Document(send, tastes)
+        document = _Document(send, tastes, self._told, packed=unpacks(scope))
         await self._app({**scope, "headers": plain}, receive, document.send)
 
 
@@ -122,8 +129,10 @@ def tag(language: str) -> str:
 class _Document:
     """The document on its way to the browser."""
 
-    def __init__(self, send: Send, tastes: dict[str, Any]) -> None:
+    def __init__(self, send: Send, tastes: dict[str, Any], told: str, *, packed: bool) -> None:
         self._send = send
+        self._told = told
+        self._packed = packed
         self._tastes = tastes
         self._start: Message | None = None
         self._body = bytearray()
@@ -137,7 +146,11 @@ class _Document:
             return
         headers = MutableHeaders(scope=self._start)
         if headers.get("content-type", "").startswith("text/html"):
-            self._body = bytearray(_written_for(self._body.decode(), self._tastes).encode())
+            self._body = bytearray(_written_for(self._body.decode(), self._tastes, self._told).encode())
+            if self._packed:
+                self._body = bytearray(gzip.compress(self._body, _PACKED_HARD))
+                headers["content-encoding"] = "gzip"
+                headers.add_vary_header("accept-encoding")
             headers["content-length"] = str(len(self._body))
             headers["cache-control"] = "no-store"
             if cookie := language_cookie(self._tastes):
@@ -146,10 +159,10 @@ class _Document:
         await self._send({"type": "http.response.body", "body": bytes(self._body)})
 
 
-def _written_for(document: str, tastes: dict[str, Any]) -> str:
+def _written_for(document: str, tastes: dict[str, Any], told: str) -> str:
     language = tag(languages.spoken())
     document = document.replace('lang="en"', f'lang="{language}"', 1)
-    scripts = f"<script>{first_script(tastes)}</script>{_PANELS.format(at('/browser/panels.js'))}"
+    scripts = f"<script>{first_script(tastes)}</script>{told}{_PANELS.format(f'{at(our_folder())}/{FIRST}')}"
     document = document.replace("<head>", f"<head>{scripts}", 1)
     # There is no such file, and it would be asked for outside of a proxy's prefix.
     return document.replace('<link rel="manifest" href="/manifest.json" />', "", 1)

@@ -6,15 +6,19 @@ files go through doors of their own, streamed both ways, so that one of any size
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from ui import panel_words, words
 from ui.api_client import Api, ApiError
@@ -23,6 +27,9 @@ from ui.logins import Logins
 
 # Instructions are the longest that a panel sends.
 BODY_BYTES = 256 * 1024
+# In which a browser can read why the file that it sends is not taken.
+LINGER_S = 3.0
+LARGE_BYTES = 4 * 1024 * 1024
 _SESSION = r"sessions/[^/]+"
 _NAME = r"[^/]+"
 _CALLS: tuple[tuple[str, str], ...] = (
@@ -37,6 +44,7 @@ _CALLS: tuple[tuple[str, str], ...] = (
     ("GET|PATCH", _SESSION),
     ("POST", rf"{_SESSION}/(interrupt|restart|sleep)"),
     ("GET", rf"{_SESSION}/(shares|files)"),
+    ("POST", rf"{_SESSION}/files"),
     ("PUT|DELETE", rf"{_SESSION}/shares/{_NAME}"),
     ("DELETE", rf"{_SESSION}/files/.+"),
     ("POST", rf"{_SESSION}/files/.+/(rename|undo)"),
@@ -81,18 +89,36 @@ def relay(logins: Logins) -> APIRouter:
 def _add_files(router: APIRouter, logins: Logins) -> None:
     @router.put("/files/{session}/{path:path}", response_model=None)
     async def upload(session: str, path: str, request: Request) -> Response:
-        length = request.headers.get("content-length", "")
+        said = request.headers.get("content-length", "")
+        length = int(said) if said.isdecimal() else None
+        theirs = logins.api_for(request.headers)
         try:
-            stored = await logins.api_for(request.headers).put_stream(
-                session, path, _chunks(request), int(length) if length.isdecimal() else None
-            )
+            stored = await _sent(theirs, session, path, request, length)
         except ApiError as error:
-            return problem_response(error, _JSON_HEADERS)
+            refusal = problem_response(error, _JSON_HEADERS)
+            return refusal if length is not None and length < LARGE_BYTES else _BeforeTheEnd(refusal)
         except ClientDisconnect:
             # Nobody is there any more who could read this; the API keeps nothing of half a file.
             return Response(status_code=HTTPStatus.BAD_REQUEST)
         return JSONResponse(stored, headers=_JSON_HEADERS)
 
+    _add_archive(router, logins)
+
+
+async def _sent(theirs: Api, session: str, path: str, request: Request, length: int | None) -> Any:
+    """Pass a file on. Whether a large one may come is asked: an answer to what is half sent gets lost on the way."""
+    if length is None or length < LARGE_BYTES:
+        return await theirs.put_stream(session, path, _chunks(request), length)
+    await theirs.ask_for_room(session, length)
+    try:
+        return await theirs.put_stream(session, path, _chunks(request), length)
+    except ApiError as error:
+        if error.code == "unreachable":
+            await theirs.ask_for_room(session, length)
+        raise
+
+
+def _add_archive(router: APIRouter, logins: Logins) -> None:
     @router.get("/archive/{session}", response_model=None)
     async def archive(session: str, request: Request) -> Response:
         theirs: Api = logins.api_for(request.headers)
@@ -101,6 +127,23 @@ def _add_files(router: APIRouter, logins: Logins) -> None:
             return await relayed(theirs.archive(session), f"{name or words.UNNAMED}.zip")
         except ApiError as error:
             return problem_response(error, INERT_PROBLEM)
+
+
+class _BeforeTheEnd(Response):
+    """A refusal while a file is still being sent: said at once, and soon after that nothing more is taken."""
+
+    def __init__(self, refusal: Response) -> None:
+        super().__init__(refusal.body, refusal.status_code, dict(refusal.headers) | {"connection": "close"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and take what comes for a moment: a connection that is closed at once loses the answer, too."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _body(request: Request) -> object:

@@ -57,6 +57,12 @@ class NewPath(Body):
     to: str = Field(min_length=1, max_length=PATH_BYTES)
 
 
+class Coming(Body):
+    """Body of `POST /v1/sessions/{id}/files`: how large the file is that one wants to send."""
+
+    bytes: int = Field(ge=0, lt=2**63)
+
+
 _REPLACED: Responses = {200: {"model": UploadedShape, "description": "it replaced a file"}}
 INERT = {
     "X-Content-Type-Options": "nosniff",
@@ -64,6 +70,17 @@ INERT = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+
+@router.post("", status_code=204, responses=NO_ROOM)
+async def ask_for_room(owned: Owned, services: Wired, body: Coming) -> Response:
+    """Tell whether a file of so many bytes may come: `204`, or refused as its `PUT` would be. Nothing is kept free."""
+    record, session = owned
+    folder = await session.files(make=True)
+    async with services.sessions.disk_quota.upload(record.owner, record.id, body.bytes):
+        upload = await asyncio.to_thread(folder.begin_upload, body.bytes)
+        await asyncio.to_thread(upload.close)
+    return Response(status_code=204)
 
 
 @router.get("", response_model=list[FileShape])

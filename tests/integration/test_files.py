@@ -89,6 +89,9 @@ def test_an_upload_that_breaks_off_leaves_nothing(session: ApiSession, stack: St
 @pytest.mark.any_runtime
 def test_the_profiles_disk_limit_holds_for_uploads(make_session: MakeSession) -> None:
     session = make_session(profile="tight")
+    asked = session.client.post(f"{session.path}/files", json={"bytes": 40 * MIB})
+    assert (asked.status_code, asked.json()["code"]) == (507, "disk_full")
+    assert session.client.post(f"{session.path}/files", json={"bytes": 20 * MIB}).status_code == 204
     said = session.client.put(f"{session.path}/files/a.bin", content=b"x" * (40 * MIB))
     assert (said.status_code, said.json()["code"]) == (507, "disk_full")
 

@@ -105,6 +105,12 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
             for path, (content, when) in sorted(kept.items())
         ]
 
+    @app.post("/v1/sessions/{sid}/files", status_code=204)
+    async def asked_for_room(sid: str, coming: JSON) -> Response:
+        if coming["bytes"] > LIMITS["disk_mb"] * 2**20:
+            return problem(507, "disk_full", "The session's disk limit leaves less.")
+        return Response(status_code=204)
+
     @app.put("/v1/sessions/{sid}/files/{path:path}")
     async def put(sid: str, path: str, request: Request) -> Response:
         if sid not in sessions:

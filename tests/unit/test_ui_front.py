@@ -49,7 +49,9 @@ async def test_the_browsers_language_is_spoken_where_nothing_was_chosen(browser:
     assert 'lang="zh-CN"' in chinese.text and "停止" in chinese.text
     assert told(chinese.text)["words"]["upload"] == "上传"
     assert told(chinese.text)["languages"] == {"en": "English", "zh": "中文"}
-    assert int(chinese.headers["content-length"]) == len(chinese.content)
+    assert chinese.headers["content-encoding"] == "gzip"
+    plain = await browser.get("/", headers={"accept-language": "zh-TW,zh;q=0.9", "accept-encoding": "identity"})
+    assert int(plain.headers["content-length"]) == len(plain.content) == len(chinese.content)
     assert "manifest" not in chinese.text and chinese.headers["cache-control"] == "no-store"
 
 

@@ -1,5 +1,6 @@
 """What the panels may ask of the API by way of the page, and files of any size on their way through it."""
 
+import asyncio
 import io
 import zipfile
 from collections.abc import AsyncIterator
@@ -126,6 +127,27 @@ async def test_an_upload_is_passed_on_as_it_comes() -> None:
         answer = await page.put("/files/s/big.bin", content=content(), headers={"content-length": "4000"})
     assert answer.json() == {"path": "big.bin", "size": 4000, "replaced": False}
     assert order.index("came a") < order.index("sent c"), order
+
+
+async def test_what_is_too_large_is_refused_before_it_is_sent(api: Api, browser: httpx2.AsyncClient) -> None:
+    session = (await api.create_session("s", None))["id"]
+    taken = 0
+
+    async def content() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while taken < 5000:
+            taken += 1
+            yield bytes(2**20)
+            await asyncio.sleep(0)
+
+    headers = {"content-length": str(5000 * 2**20)}
+    answer = await browser.put(f"/files/{session}/big.bin", content=content(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
+    assert answer.headers["connection"] == "close"
+    assert await api.files(session) == []
+    asked = await browser.post(f"/api/sessions/{session}/files", json={"bytes": 5000 * 2**20})
+    assert (asked.status_code, asked.json()["code"]) == (507, "disk_full")
+    assert (await browser.post(f"/api/sessions/{session}/files", json={"bytes": 1})).status_code == 204
 
 
 async def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import { button, call, glovebox, node, problemOf, say, sign, size } from './core
 const AT_ONCE = 2;
 const NAMED_FAILURES = 5;
 const BEGIN_MS = 30_000;
+const LARGE = 4 * 1024 * 1024;
 
 export class Uploads {
   // `refresh` looks at the workspace again; `begin` makes a session for files that come before there is one.
@@ -51,8 +52,18 @@ export class Uploads {
     while (this.running.size < AT_ONCE && this.waiting.length) this.send(this.waiting.shift());
   }
 
+  // What is large is not sent at all when it will be refused.
   send({ file, path }) {
     const asked = new XMLHttpRequest();
+    this.running.set(asked, { path, sent: 0 });
+    const room = file.size < LARGE ? Promise.resolve() : call('POST', ['sessions', this.session, 'files'], { bytes: file.size });
+    room.then(() => { if (this.running.has(asked)) this.put(asked, file, path); }, (problem) => {
+      this.failed.push({ path, why: problem.message });
+      this.ended(asked, file.size);
+    });
+  }
+
+  put(asked, file, path) {
     const where = path.split('/').map(encodeURIComponent).join('/');
     asked.open('PUT', `${glovebox.root}files/${encodeURIComponent(this.session)}/${where}`);
     asked.upload.onprogress = (event) => { this.running.set(asked, { path, sent: event.loaded }); this.draw(); };
@@ -64,7 +75,6 @@ export class Uploads {
     };
     asked.onerror = () => { this.failed.push({ path, why: say('upload_broke') }); this.ended(asked, file.size); };
     asked.onabort = () => { this.failed.push({ path, why: say('upload_cancelled') }); this.ended(asked, file.size); };
-    this.running.set(asked, { path, sent: 0 });
     asked.send(file);
   }
 
@@ -79,7 +89,13 @@ export class Uploads {
   cancel() {
     this.failed.push(...this.waiting.map(({ path }) => ({ path, why: say('upload_cancelled') })));
     this.waiting = [];
-    for (const asked of [...this.running.keys()]) asked.abort();
+    for (const [asked, { path }] of [...this.running]) {
+      if (asked.readyState) asked.abort();
+      else {
+        this.running.delete(asked);
+        this.failed.push({ path, why: say('upload_cancelled') });
+      }
+    }
     this.draw();
   }
 
