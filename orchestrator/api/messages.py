@@ -78,6 +78,11 @@ async def follow(found: Readable, services: Wired, last_event_id: Annotated[int,
 
 @router.post("/stop", status_code=204, responses=NO_SANDBOX)
 async def stop(owned: Owned, services: Wired) -> Response:
-    """Stop the turn that runs, in the text or in a cell; returns when it has ended."""
-    await services.chat.stop(owned[0].id)
+    """Stop the turn that runs, in the text or in a cell, and return when it has ended; without one, the cell that runs.
+
+    A cell that does not heed its interrupt is told as interrupted in a moment, and loses its kernel some seconds later.
+    """
+    record, session = owned
+    if not await services.chat.stop(record.id):
+        session.stop_cell()
     return Response(status_code=204)

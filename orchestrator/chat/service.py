@@ -155,13 +155,16 @@ class Chat:
         turn = self._running(session_id)
         return turn.events if turn is not None else None
 
-    async def stop(self, session_id: str) -> None:
-        """Stop the turn that runs, or is just being begun, if one is."""
+    async def stop(self, session_id: str) -> bool:
+        """Stop the turn that runs, or is just being begun; tell whether there is one."""
         turn = self._running(session_id)
         if turn is not None:
             await turn.stop()
         elif session_id in self._busy:
             self._stop_at_once.add(session_id)
+        else:
+            return False
+        return True
 
     def decide(self, session_id: str, call_id: str, decision: Decision) -> None:
         """Decide about a call that waits. Raises NotFound where none waits under that name."""

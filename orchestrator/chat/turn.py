@@ -142,9 +142,8 @@ class Turn(RunningTurn):
                 if chosen is None:
                     self._parts.append(parts.not_run(call_id, number, code, parts.REFUSED))
                     return Advice.GO_ON
-                cell = await self._session.run_cell(chosen, None, self.events, self.message_id)
-                notes = [] if chosen == code else [parts.EDITED]
-                return await self._keep(cell, call_id, number, notes)
+                cell, notes = await self._run_cell(chosen, number)
+                return await self._keep(cell, call_id, number, notes if chosen == code else [*notes, parts.EDITED])
 
     async def _approved(self, call_id: str, code: str, number: int) -> str | None:
         """Wait until a person has decided about a call, and return the code that is to run, or None."""

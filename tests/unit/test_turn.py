@@ -139,7 +139,7 @@ async def test_an_interrupted_cell_is_told_as_such_and_is_no_failure(world: Worl
     turn, asker = world.turn(["hang"], "I see.", max_repairs=0)
     turn.start(lambda: None)
     await until(lambda: of_type(turn.events, "cell_started"))
-    await world.session.stop_cell("a")  # as POST …/interrupt does: the turn goes on
+    world.session.stop_cell("a")  # as POST …/interrupt does: the turn goes on
     await until(lambda: not turn.running)
     assert "Do not simply run it again" in asker.last_results[0]
     assert ended(turn).status == "done"
@@ -312,7 +312,7 @@ async def test_whoever_turns_approval_on_in_the_middle_is_asked_from_the_next_ce
     turn.start(lambda: None)
     await until(lambda: of_type(turn.events, "cell_started"))
     turn.approvals.asks = True
-    await world.session.stop_cell("a")
+    world.session.stop_cell("a")
     await asked(turn)
     assert world.session.ran == ["hang"]
     await stopped(turn)
