@@ -142,7 +142,7 @@ def _closing(answer: Answer) -> str:
     if answer.status == "running":
         return _going_on(answer)
     ended = ""
-    again = snippets.button("regenerate", words.TRY_AGAIN) if answer.id else ""
+    again = snippets.button("regenerate", words.TRY_AGAIN, resume="1") if answer.id else ""
     match answer.status:
         case "stopped":
             ended = snippets.notice(words.STOPPED)

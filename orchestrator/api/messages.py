@@ -29,9 +29,13 @@ async def send_message(owned: Owned, services: Wired, body: NewMessage) -> Respo
 async def regenerate(
     owned: Owned, services: Wired, message_id: MessageId, body: AnotherAnswer | None = None
 ) -> Response:
-    """Have a question answered once more, in a branch of its own; the turn's events follow."""
+    """Have a question answered once more, in a branch of its own; the turn's events follow.
+
+    With `resume`, from where an answer broke off: what ran for it is not run again.
+    """
     record, session = owned
-    log = await services.chat.begin_again(record, session, message_id, body.model if body else None)
+    wanted = body or AnotherAnswer()
+    log = await services.chat.begin_again(record, session, message_id, wanted.model, resume=wanted.resume)
     services.sessions.touch(record)
     return server_sent_events(log)
 

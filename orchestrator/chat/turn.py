@@ -2,6 +2,7 @@
 
 import uuid
 from collections import deque
+from collections.abc import Mapping, Sequence
 
 from orchestrator.chat import parts
 from orchestrator.chat.approvals import Approvals
@@ -43,13 +44,17 @@ class Turn(RunningTurn):
         conversation: ConversationStore,
         config: Chat,
         approvals: Approvals | None = None,
+        begun: Sequence[parts.Part] = (),
+        results: Mapping[str, str] | None = None,
     ) -> None:
+        """`begun` are the parts that the answer begins with, and `results` those of their cells."""
         super().__init__(message_id, session, conversation)
+        self._parts += begun
         self.approvals = approvals or Approvals(asks=False)
         self._asker = asker
         self._context = context
         self._config = config
-        self._results: dict[str, str] = {}
+        self._results = dict(results or {})
         self._failures = Failures(config.max_repairs)
 
     async def _work(self) -> None:
@@ -57,7 +62,8 @@ class Turn(RunningTurn):
             await self._rounds()
 
     async def _rounds(self) -> None:
-        for number in range(self._config.max_rounds):
+        first = 1 + max((part["round"] for part in self._parts), default=-1)
+        for number in range(first, first + self._config.max_rounds):
             with MODEL_TIMES.timed(self._asker.model), span("model call", model=self._asker.model, round=number):
                 reply = await self._ask(number)
             if not reply.calls:
@@ -68,7 +74,7 @@ class Turn(RunningTurn):
         used_up = (
             f"The model used up its {self._config.max_rounds} replies for one turn. What ran is kept; say 'go on'."
         )
-        self._notice("rounds_used_up", used_up, self._config.max_rounds - 1)
+        self._notice("rounds_used_up", used_up, number)
         raise GaveUp(used_up, code="rounds_used_up")
 
     async def _ask(self, number: int) -> ModelReply:

@@ -29,6 +29,7 @@ from tests.unit.counting_provider import models_of
 from tests.unit.played import PlayedSession, database_url, of_type, until
 
 NO_KEY = Provider(name="none", api_key_env="GLOVEBOX_TEST_NO_SUCH_KEY", models=("no-key",))
+ANSWER = MessageRecord("new", "s", "assistant", datetime.now(UTC))
 CONFIG = Config(providers=(NO_KEY,), chat=ChatConfig(extra_instructions="Speak like an admin."))
 
 
@@ -63,9 +64,9 @@ class World:
     async def say(self, content: str, model: str | None = None, **how: Any) -> EventLog:
         return await whole(await self.begin(content, model, **how))
 
-    async def again(self, message_id: str, model: str | None = None) -> EventLog:
+    async def again(self, message_id: str, model: str | None = None, **how: bool) -> EventLog:
         record = await self.record()
-        return await whole(await self.chat.begin_again(record, self.session, message_id, model))  # type: ignore[arg-type]
+        return await whole(await self.chat.begin_again(record, self.session, message_id, model, **how))  # type: ignore[arg-type]
 
     async def shown(self) -> list[dict[str, Any]]:
         shown, cells = await self.chat.messages(self.session.id)
@@ -173,6 +174,36 @@ async def test_a_failed_turn_is_tried_again_with_one_call(world: World) -> None:
     assert (await world.shown())[1]["siblings"][0] == failed["id"]
 
 
+async def test_an_answer_that_broke_off_goes_on_and_runs_nothing_again(world: World) -> None:
+    """Seen to fail when another answer began at the question: the model ran everything once more."""
+    await world.say("demo:fail-forever")
+    failed = (await world.shown())[1]
+    assert (failed["status"], failed["problem"]["code"]) == ("failed", "repairs_used_up")
+    ran = [*world.session.ran]
+    log = await world.again(failed["id"], resume=True)
+    answer = (await world.shown())[1]
+    assert answer["siblings"] == [failed["id"], answer["id"]]
+    codes = [part["code"] for part in answer["parts"] if part["type"] == "cell"]
+    assert codes[: len(ran)] == ran and len(codes) == len(set(codes)) == 2 * len(ran)
+    assert world.session.ran == codes
+    assert f"Attempt {len(ran) + 1}." in said(log), "the model knows what ran"
+    assert [event.as_json()["code"] for event in of_type(log, "cell_started")] == codes
+    assert len(of_type(log, "cell_finished")) == len(codes)
+    await world.say("hello")
+    assert [part["code"] for part in (await world.shown())[1]["parts"] if part["type"] == "cell"] == codes
+
+
+async def test_only_an_answer_that_broke_off_can_go_on(world: World) -> None:
+    await world.say("hello")
+    for message in await world.shown():
+        with pytest.raises(BadRequest) as told:
+            await world.again(message["id"], resume=True)
+        assert told.value.code == "nothing_to_resume"
+    await world.say("demo:http-500")
+    await world.again((await world.shown())[3]["id"], resume=True)
+    assert (await world.shown())[3]["parts"] == [], "what had come to nothing is asked for anew"
+
+
 async def test_what_is_edited_must_be_a_question_of_this_conversation(world: World) -> None:
     await world.say("one")
     answer = (await world.shown())[1]
@@ -246,7 +277,7 @@ async def test_the_model_reads_ones_own_code_and_its_result_next_time(world: Wor
     maker = world.chat._maker
     record, tree = await world.record(), await world.chat._store.tree(world.session.id)
     branch = [*tree.shown(), asked()]
-    context = await maker._context(record, world.session, branch, [], DEMO_MODEL)  # type: ignore[arg-type]
+    context, _ = await maker._context(record, world.session, branch, ANSWER, [], DEMO_MODEL)  # type: ignore[arg-type]
     _, question, call, result, _ = await context.messages([], {}, EventLog())
     assert question["content"] == "!secret = 42"
     assert "secret = 42" in str(call["tool_calls"])  # type: ignore[typeddict-item]
@@ -312,7 +343,7 @@ async def test_all_instructions_are_told_from_the_admins_to_the_conversations(wo
     await world.settings.change("bob", {"instructions": "Sing."})
     await world.chat.change(await world.record(), {"instructions": "In French."})
     maker, record = world.chat._maker, await world.record()
-    context = await maker._context(record, world.session, [asked()], [], DEMO_MODEL)  # type: ignore[arg-type]
+    context, _ = await maker._context(record, world.session, [asked()], ANSWER, [], DEMO_MODEL)  # type: ignore[arg-type]
     system, _ = await context.messages([], {}, EventLog())
     text = str(system["content"])
     places = [text.index(one) for one in ("You are Glovebox", "Speak like an admin.", "Be brief.", "In French.")]

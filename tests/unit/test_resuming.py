@@ -1,0 +1,58 @@
+"""What of an answer that broke off the next one begins with, and how whoever follows it is shown that."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.chat.parts import STOPPED, UNDECIDED, not_run
+from orchestrator.chat.resuming import carried_over, shown_again
+from orchestrator.store.records import CellRecord, MessageRecord
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SAID = {"type": "text", "round": 0, "text": "I run this.", "reasoning": "Hm."}
+RAN = {"type": "cell", "round": 0, "call_id": "c1", "cell_id": "1", "code": "a = 1"}
+HALF = {"type": "text", "round": 1, "text": "And now I w"}
+CELL = CellRecord("1", "s", "a", "a = 1", NOW, "ok", 1)
+
+
+def carried(*parts: dict[str, Any], cells: tuple[CellRecord, ...] = ()) -> list[dict[str, Any]]:
+    return carried_over(MessageRecord("a", "s", "assistant", NOW, status="failed", parts=[*parts]), cells)
+
+
+def test_a_reply_that_called_nothing_is_asked_for_anew() -> None:
+    assert carried(SAID, RAN, HALF) == [SAID, RAN]
+    assert carried(HALF | {"round": 0}) == carried() == []
+
+
+def test_a_reply_whose_calls_ran_or_did_not_counts() -> None:
+    stopped = not_run("c2", 1, "b = 2", STOPPED)
+    assert carried(SAID, RAN, HALF, stopped) == [SAID, RAN, HALF, stopped]
+
+
+def test_how_it_ended_is_of_no_use_and_what_was_told_before_is() -> None:
+    early, late = ({"type": "notice", "round": n, "code": "x", "text": "t"} for n in (0, 1))
+    assert carried(SAID, RAN, early, HALF, {**RAN, "round": 1}, late) == [SAID, RAN, early, HALF, {**RAN, "round": 1}]
+
+
+def test_a_call_that_waited_did_not_run() -> None:
+    waits = {"type": "waiting_call", "round": 0, "call_id": "name", "code": "a = 1", "of": "c1"}
+    assert carried(SAID, waits) == [SAID, not_run("c1", 0, "a = 1", UNDECIDED)]
+
+
+def test_a_cell_that_a_crash_came_before_is_carried_over_with_a_call_of_its_own() -> None:
+    (_, cell) = carried(SAID, cells=(CELL,))
+    assert (cell["cell_id"], cell["call_id"], cell["round"]) == ("1", "call_1", 0)
+
+
+def test_who_follows_sees_all_of_it_from_the_beginning() -> None:
+    rejected = {"type": "rejected_call", "round": 1, "call_id": "c", "name": "browse", "arguments": "", "reason": "no"}
+    notice = {"type": "notice", "round": 1, "code": "another_way", "text": "t"}
+    gone = {**RAN, "cell_id": "gone"}
+    events = list(shown_again([SAID, RAN, gone, rejected, notice], {"1": CELL}))
+    assert [event.type for event in events] == [
+        "reasoning_delta", "text_delta", "cell_started", "cell_finished", "call_rejected", "notice",
+    ]  # fmt: skip
+
+
+def test_a_cell_that_still_runs_has_not_finished() -> None:
+    running = CellRecord("1", "s", "a", "a = 1", NOW)
+    assert [event.type for event in shown_again([RAN], {"1": running})] == ["cell_started"]
