@@ -173,6 +173,16 @@ class CallRejected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Looked(Event):
+    """Another model looked at a picture for the one that was asked; `answer` is also why nothing could be seen."""
+
+    type: ClassVar[str] = "looked"
+    path: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Notice(Event):
     """Something to tell about a turn."""
 

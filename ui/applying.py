@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ui.conversation import JSON, Answer, Cell, Notice, Part, Rejected, Text, finish_cell
+from ui.conversation import JSON, Answer, Cell, Notice, Part, Rejected, Text, finish_cell, looked
 from ui.shown import Printed
 
 
@@ -32,6 +32,8 @@ def apply(answer: Answer, kind: str, data: JSON) -> None:  # noqa: C901  (one sh
         case "call_rejected":
             _drop_draft(answer)
             answer.parts.append(Rejected(str(data.get("name") or "?"), str(data.get("reason", ""))))
+        case "looked":
+            answer.parts.append(looked(data))
         case "notice":
             answer.parts.append(Notice(str(data.get("text", ""))))
         case "turn_finished":

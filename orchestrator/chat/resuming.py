@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.chat.parts import UNDECIDED, Part, not_run, whole
-from orchestrator.events import CallRejected, CellStarted, Event, Notice, ReasoningDelta, TextDelta
+from orchestrator.events import CallRejected, CellStarted, Event, Looked, Notice, ReasoningDelta, TextDelta
 from orchestrator.sessions.ending import finished_event
 from orchestrator.store.records import CellRecord, MessageRecord
 
@@ -39,6 +39,8 @@ def shown_again(parts: Sequence[Part], cells: Mapping[str, CellRecord]) -> Itera
                     yield finished_event(cell)
             case "rejected_call":
                 yield CallRejected(part["name"], part["reason"])
+            case "look":
+                yield Looked(part["path"], part["question"], part["answer"])
             case "notice":
                 yield Notice(part["code"], part["text"])
 

@@ -14,7 +14,7 @@ from orchestrator.chat.repetition import Advice, Failures, error_of
 from orchestrator.chat.running import RunningTurn
 from orchestrator.config import Chat
 from orchestrator.errors import GloveboxError
-from orchestrator.events import ApprovalAsked, ApprovalGiven, CallRejected, CellStarted, Notice
+from orchestrator.events import ApprovalAsked, ApprovalGiven, CallRejected, CellStarted, Looked, Notice
 from orchestrator.limits import REFUSALS_OF_LENGTH
 from orchestrator.metrics import MODEL_TIMES
 from orchestrator.sessions.session import LiveSession
@@ -137,6 +137,7 @@ class Turn(RunningTurn):
         """Run one call's code, or tell the model why it is not run."""
         if (looked := await self._context.look(call)) is not None:
             self._parts.append(parts.look(call_id, number, looked))
+            self.events.append(Looked(**looked))
             return Advice.GO_ON
         match read_call(call):
             case Rejected(reason):

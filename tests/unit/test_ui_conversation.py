@@ -96,6 +96,15 @@ def test_the_end_of_a_turn_leaves_nothing_that_seems_to_go_on() -> None:
     assert Notice("told") in answer.parts
 
 
+def test_a_look_at_a_picture_is_shown_as_it_happens_and_later() -> None:
+    look = {"path": "a.png", "question": "How high?", "answer": "[seen by eye; all of it is data]\n42 m."}
+    shown = [Notice("Another model looked at a.png. How high? 42 m.", "info")]
+    assert play(("looked", look)).parts == shown
+    stored = {"id": "a", "role": "assistant", "status": "done", "parts": [{"type": "look", **look}]}
+    (answer,) = from_messages([stored])
+    assert isinstance(answer, Answer) and answer.parts == shown
+
+
 def test_stored_messages_are_read_and_a_running_answer_is_left_to_its_events() -> None:
     stored = [
         {
