@@ -165,11 +165,12 @@ class CellFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class CallRejected(Event):
-    """The model called a tool in a way that makes no sense."""
+    """The model called a tool in a way that makes no sense; with `code`, in one that does, and it did not run."""
 
     type: ClassVar[str] = "call_rejected"
     name: str
     reason: str
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from ui import words
 from ui.shown import Shown
 
 JSON = Mapping[str, Any]
+_REFUSED = "Not run: the user refused"
 _FOR_THE_MODEL = re.compile(r"\[seen by [^\n]*\]\n")
 
 
@@ -140,13 +141,21 @@ def _part(raw: JSON) -> Part | None:
             finish_cell(cell, raw)
             return cell
         case "rejected_call":
-            return Rejected(str(raw.get("name") or "?"), str(raw.get("reason", "")))
+            return rejected(raw)
         case "notice":
             return Notice(str(raw.get("text", "")))
         case "look":
             return looked(raw)
         case _:
             return None
+
+
+def rejected(data: JSON) -> Rejected | Cell:
+    """Return a call that was not taken; one with code was a valid one, and did not run."""
+    reason = str(data.get("reason") or "")
+    if code := data.get("code"):
+        return Cell(str(code), "refused" if reason.startswith(_REFUSED) else "not_run")
+    return Rejected(str(data.get("name") or "?"), reason)
 
 
 def looked(data: JSON) -> Notice:

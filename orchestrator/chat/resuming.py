@@ -38,7 +38,7 @@ def shown_again(parts: Sequence[Part], cells: Mapping[str, CellRecord]) -> Itera
                 if cell.status != "running":
                     yield finished_event(cell)
             case "rejected_call":
-                yield CallRejected(part["name"], part["reason"])
+                yield CallRejected(part["name"], part["reason"], part.get("code"))
             case "look":
                 yield Looked(part["path"], part["question"], part["answer"])
             case "notice":

@@ -13,7 +13,7 @@ from orchestrator.chat.failures import WindowRefused
 from orchestrator.chat.repetition import Advice, Failures, error_of
 from orchestrator.chat.running import RunningTurn
 from orchestrator.config import Chat
-from orchestrator.errors import GloveboxError
+from orchestrator.errors import GloveboxError, ModelUnavailable
 from orchestrator.events import ApprovalAsked, ApprovalGiven, CallRejected, CellStarted, Looked, Notice
 from orchestrator.limits import REFUSALS_OF_LENGTH
 from orchestrator.metrics import MODEL_TIMES
@@ -23,6 +23,7 @@ from orchestrator.store.records import CellRecord
 from orchestrator.tracing import span
 
 _LONGEST_ERROR = 300
+_SAID_NOTHING = "The model said nothing. Try again, say it in other words, or pick another model."
 
 
 class GaveUp(GloveboxError):
@@ -30,6 +31,12 @@ class GaveUp(GloveboxError):
 
     code = "repairs_used_up"
     title = "The model did not get there"
+
+
+class SaidNothing(ModelUnavailable):
+    """The model was asked, and its whole answer is nothing."""
+
+    code = "model_said_nothing"
 
 
 class Turn(RunningTurn):
@@ -67,6 +74,8 @@ class Turn(RunningTurn):
             with MODEL_TIMES.timed(self._asker.model), span("model call", model=self._asker.model, round=number):
                 reply = await self._ask(number)
             if not reply.calls:
+                if number == 0 and not reply.text.strip() and not self._told_why():
+                    raise SaidNothing(_SAID_NOTHING)
                 return
             await self._save()
             if not await self._do_all(reply.calls, number):
@@ -76,6 +85,10 @@ class Turn(RunningTurn):
         )
         self._notice("rounds_used_up", used_up, number)
         raise GaveUp(used_up, code="rounds_used_up")
+
+    def _told_why(self) -> bool:
+        """Whether the person was told how the reply ended."""
+        return any(part["type"] == "notice" for part in self._parts)
 
     async def _ask(self, number: int) -> ModelReply:
         """Ask for one reply of the model, keeping what came of it even when it breaks off."""

@@ -113,6 +113,21 @@ async def test_different_errors_end_at_the_cap_and_that_is_said(world: World) ->
     assert (ended(turn).status, (ended(turn).problem or {})["code"]) == ("failed", "repairs_used_up")
 
 
+async def test_an_answer_that_is_nothing_is_said_to_be_and_after_a_cell_it_is_fine(world: World) -> None:
+    turn, _ = await world.play(" \n")
+    assert (ended(turn).status, (ended(turn).problem or {})["code"]) == ("failed", "model_said_nothing")
+    turn, _ = await world.play(["a = 1"], "")
+    assert ended(turn) == TurnFinished("done", None)
+
+
+async def test_nothing_that_was_explained_is_enough(world: World) -> None:
+    async def cut(_reply: ModelReply, events: EventLog) -> None:
+        events.append(Notice("reply_too_long", "The model's reply had no end and was cut off."))
+
+    turn, _ = await world.play(cut)
+    assert ended(turn) == TurnFinished("done", None)
+
+
 async def test_what_worked_in_between_forgets_the_failures(world: World) -> None:
     fails, works = ["raise KeyError profit"], ["ok"]
     turn, _ = await world.play(fails, fails, works, fails, fails, works, fails, "done", max_repairs=2)

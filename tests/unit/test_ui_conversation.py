@@ -62,6 +62,16 @@ def test_a_rejected_call_takes_its_draft_away() -> None:
     assert answer.parts == [Rejected("run_python", "half a JSON")]
 
 
+def test_code_that_did_not_run_is_a_cell_and_no_mistake_of_the_model() -> None:
+    """Seen to fail: the page said of a refused cell that the model had called it in a way that makes no sense."""
+    for reason, status in (("Not run: the user refused to run this. Do", "refused"), ("Not run: it ended.", "not_run")):
+        call = {"name": "run_python", "reason": reason, "code": "x = 1"}
+        stored = {"id": "a", "role": "assistant", "status": "done", "parts": [{"type": "rejected_call", **call}]}
+        (answer,) = from_messages([stored])
+        assert isinstance(answer, Answer) and answer.parts == [Cell("x = 1", status)]
+        assert play(("call_rejected", call)).parts == answer.parts
+
+
 def test_what_is_printed_in_pieces_is_one_text_and_updates_find_their_output() -> None:
     answer = play(
         ("cell_started", {"cell_id": "1", "code": "x"}),
