@@ -187,7 +187,8 @@ class Turn(RunningTurn):
             self._failures.worked()
         elif cell.status != "interrupted":  # that says nothing about the code
             advice = self._failed(error_of(cell), cell.code, number)
-        self._results[cell.cell_id] = await self._context.result(cell)
+        if not self._stopping:  # else nobody asks the model again
+            self._results[cell.cell_id] = await self._context.result(cell)
         return advice
 
     def _failed(self, error: str, code: str, number: int) -> Advice:
