@@ -36,12 +36,13 @@ class RunningTurn(ABC):
         self._stopping = False
         self._is_let_go = False
         self._ending = False
+        self._over = False
         self._task: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> bool:
-        """Whether the turn goes on."""
-        return self._task is not None and not self._task.done()
+        """Whether the turn goes on; whoever has read its last event may begin another one."""
+        return self._task is not None and not self._task.done() and not self._over
 
     def start(self, on_end: Callable[[], object]) -> None:
         """Begin; the turn goes on whoever watches, until it ends or is stopped. Then `on_end` is called."""
@@ -122,6 +123,7 @@ class RunningTurn(ABC):
             status = "failed"
             problem = GloveboxError("The end of this turn could not be stored.", code="not_stored").as_problem()
         self.problem = problem
+        self._over = True
         self.events.append(TurnFinished(status, problem))
         self.events.close()
 

@@ -111,7 +111,7 @@ class Chat:
         With `resume` it goes on where the answer that is named broke off: what ran is not run again.
 
         Raises:
-            Conflict: a turn runs already.
+            Conflict: a turn runs already, or a cell of the answer that broke off.
             BadRequest: there is no such model, or nothing broke off there.
             ModelUnavailable: the model has no key.
             NotFound: there is no such message.
@@ -147,7 +147,7 @@ class Chat:
         missing = set(question.attachments) - {file.path for file in files}
         if missing and is_new:
             raise BadRequest(f"Not in the workspace: {', '.join(sorted(missing))[:300]}.", code="attachment_missing")
-        cells = {} if begun is None else {cell.cell_id: cell for cell in await self._store.cells(record.id)}
+        cells = {} if begun is None else await self._cells_of_broken_off(begun)
         answer = MessageRecord(
             uuid.uuid4().hex,
             record.id,
@@ -168,6 +168,13 @@ class Chat:
         if record.id in self._stop_at_once:
             await turn.stop()
         return turn.events
+
+    async def _cells_of_broken_off(self, answer: MessageRecord) -> dict[str, CellRecord]:
+        """Return the session's cells by their ids. Raises Conflict where the answer's own cell still runs."""
+        cells = {cell.cell_id: cell for cell in await self._store.cells(answer.session_id)}
+        if any(cell.message_id == answer.id and cell.status == "running" for cell in cells.values()):
+            raise Conflict("A cell of that answer still runs; wait for it, or interrupt it.", code="cell_running")
+        return cells
 
     def follow(self, session_id: str) -> EventLog | None:
         """Return the log of the turn that runs, if one does."""
@@ -230,7 +237,8 @@ class Chat:
         await asyncio.gather(*(turn.let_go() for turn in self._turns.values() if turn.running))
 
     def _ended(self, record: SessionRecord, turn: RunningTurn) -> None:
-        self._turns.pop(record.id, None)
+        if self._turns.get(record.id) is turn:  # else the next one has begun
+            del self._turns[record.id]
         if turn.problem is not None:
             self._tell(record, turn.problem)
 
