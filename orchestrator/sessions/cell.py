@@ -6,7 +6,7 @@ What decides is in ending.py, without I/O; `CellRun` moves messages and watches 
 import asyncio
 import math
 import time
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from orchestrator.events import CellNotice, CellStarted, Event, EventLog, Notice
 from orchestrator.kernel.connection import Heard, KernelConnection, Lost
 from orchestrator.kernel.messages import Message, Reply, State
 from orchestrator.kernel.outputs import Outputs
-from orchestrator.limits import DISK_WATCH_S, IDLE_AFTER_REPLY_S, INTERRUPT_GRACE_S, INTERRUPT_PACE_S
+from orchestrator.limits import DISK_WATCH_S, IDLE_AFTER_REPLY_S, INTERRUPT_GRACE_S, INTERRUPT_PACE_S, SOCKET_POLL_S
 from orchestrator.metrics import CELL_TIMES, CELL_WAITS, CELLS, LIMITS_HIT
 from orchestrator.sessions.ending import CellProgress, changes, ending, joined, late, left, without_note
 from orchestrator.sessions.sandbox import SessionSandbox
@@ -60,6 +60,7 @@ class CellRun:
         self._stopped_at = -math.inf
         self._used_at_first: Usage | None = None
         self.in_kernel = False  # it has a sandbox, and is or was sent there
+        self.is_let_go = False  # this process ends, and the next one hears the cell out
         self.left = cell.status == ENDING  # it was told as interrupted, and its end is of no interest to watchers
 
     @property
@@ -143,10 +144,26 @@ class CellRun:
                 watch = asyncio.create_task(self._watch_disk(), name=f"disk of {self._cell.session_id}")
                 try:
                     await self._listen(heard, connection, most_s)
+                except asyncio.CancelledError:
+                    if not self.is_let_go:
+                        raise
+                    await asyncio.shield(self._take_the_rest(heard, connection))
+                    if not self._progress.done:
+                        raise
                 finally:
                     watch.cancel()
         except SandboxUnavailable as error:
             self._progress.lost = Lost(error.detail)
+
+    async def _take_the_rest(self, heard: Heard, connection: KernelConnection) -> None:
+        """Take what is on its way while the connection closes: what comes after that waits for the next process."""
+        closing = asyncio.create_task(connection.close("Glovebox is shutting down."))
+        while not (closing.done() and heard.empty()):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SOCKET_POLL_S):
+                    if not isinstance(message := await heard.get(), Lost):
+                        self._take(message)
+        await closing
 
     async def _end_if_replaced(self, connection: KernelConnection) -> None:
         """End the cell when the kernel is done with whatever it was asked, and said nothing of this cell's end."""

@@ -10,6 +10,8 @@ from orchestrator.limits import INTERRUPT_GRACE_S
 from orchestrator.store.records import CellRecord
 from orchestrator.workspace.folder import FoundFile
 
+# An interrupt reaches a cell that awaits something as the cancelling of that.
+_INTERRUPTED_BY = ("KeyboardInterrupt", "CancelledError")
 _DEAF = "The cell did not heed the interrupt, so its kernel was ended."
 _LOST = "Variables are lost, files are kept."
 KERNEL_ENDED = f"The cell before did not heed its interrupt, so the kernel was ended. {_LOST}"
@@ -78,7 +80,7 @@ class CellProgress:
             return "out_of_memory" if out_of_memory else "sandbox_lost"
         if self.lost is not None:
             return "error"  # it ended, but some of what it put out never came
-        if self.interrupted and (self.raised == "KeyboardInterrupt" or self.reply.status == "aborted"):
+        if self.interrupted and (self.raised in _INTERRUPTED_BY or self.reply.status == "aborted"):
             return "interrupted"
         return "ok" if self.reply.status == "ok" else "error"
 

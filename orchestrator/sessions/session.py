@@ -225,6 +225,8 @@ class LiveSession:
     async def let_go(self) -> None:
         """Stop following cells, which go on: this process ends, and the next one takes them up."""
         self._is_let_go = True
+        if self._run is not None:
+            self._run.is_let_go = True
         if self._passage is not None:
             self._passage.let_go()
         for task in self._tasks:

@@ -44,8 +44,15 @@ class PlayedSandbox:
         self.interrupts = self.restarts = 0
         self.heeds = False
         self.takes_requests = True
+        self.on_its_way: list[Any] = []
 
     async def note_cell(self, _owner: str) -> None: ...
+
+    async def close(self, _reason: str) -> None:
+        """Close the connection, as whose end the sandbox stands, too: what is on its way comes before that."""
+        self.says(Lost("Glovebox is shutting down."))
+        await asyncio.sleep(0.01)
+        self.says(*self.on_its_way)
 
     async def ready(self, _watcher: object) -> "PlayedSandbox":
         return self
@@ -328,3 +335,26 @@ async def test_a_turn_ends_with_the_answer_and_the_next_one_keeps_what_was_told(
     notice, cell = await play("b", "easy", nothing)
     assert (notice["type"], notice["code"]) == ("notice", "kernel_ended")
     assert notice["text"] in cell["notes"], "the model reads it, too"
+
+
+async def test_what_is_on_its_way_when_this_process_ends_is_kept(world: World) -> None:
+    """Seen to fail: what came between the last message that was taken and the end of the connection was lost."""
+    events, _ = await world.begin()
+    world.sandbox.says(Stream("stdout", "a"))
+    await until(lambda: of_type(events, "stream"))
+    world.sandbox.on_its_way = [Stream("stdout", "b")]
+    await world.session.let_go()
+    await at_rest(world)
+    (cell,) = await world.conversation.close_what_a_crash_left_open()
+    assert (cell.status, cell.outputs[0]["text"]) == ("running", "ab")
+
+
+async def test_a_cell_whose_end_is_on_its_way_when_this_process_ends_has_ended(world: World) -> None:
+    """Seen to fail: the next process waited for an end that had been taken, and told the cell as lost."""
+    await world.begin()
+    world.sandbox.on_its_way = [Stream("stdout", "b"), Reply("ok", 1), State("idle")]
+    await world.session.let_go()
+    await at_rest(world)
+    assert await world.rows() == []
+    stored = await world.stored()
+    assert (stored.status, stored.outputs[0]["text"]) == ("ok", "b")
