@@ -165,11 +165,22 @@ class CellFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class CallRejected(Event):
-    """The model called a tool in a way that makes no sense."""
+    """The model called a tool in a way that makes no sense; with `code`, in one that does, and it did not run."""
 
     type: ClassVar[str] = "call_rejected"
     name: str
     reason: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked(Event):
+    """Another model looked at a picture for the one that was asked; `answer` is also why nothing could be seen."""
+
+    type: ClassVar[str] = "looked"
+    path: str
+    question: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)

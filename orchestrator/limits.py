@@ -31,6 +31,7 @@ SANDBOX_START_S = 60.0
 SANDBOX_ADOPT_S = 15.0  # a sandbox that runs already has no reason to be slow
 SOCKET_POLL_S = 0.004
 INTERRUPT_GRACE_S = 5.0  # a cell that ignores its interrupt this long loses its kernel
+STOP_ANSWER_S = 0.4  # a cell that has to end and has not by then is told as interrupted, and what waits for it goes on
 INTERRUPT_PACE_S = 0.2  # sooner, the cell is interrupted already, and a queue of them slows the kernel for minutes
 KEEP_OUTPUTS_S = 1.0  # of a running cell, for the process that comes after this one
 RESTART_S = 30.0

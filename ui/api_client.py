@@ -188,9 +188,10 @@ class Api:
         question |= {name: value for name, value in (("model", model), ("edits", edits)) if value}
         await self._begin(_path(session, "messages"), question)
 
-    async def regenerate(self, session: str, message: str, model: str | None) -> None:
-        """Start another answer to the same question; returns and raises as `ask` does."""
-        await self._begin(_path(session, "messages", f"{message}/regenerate"), {"model": model} if model else {})
+    async def regenerate(self, session: str, message: str, model: str | None, *, resume: bool = False) -> None:
+        """Start another answer to the same question, or go on with one that broke off; returns and raises as `ask`."""
+        wanted: dict[str, Any] = ({"model": model} if model else {}) | ({"resume": True} if resume else {})
+        await self._begin(_path(session, "messages", f"{message}/regenerate"), wanted)
 
     async def show_branch(self, session: str, message: str) -> None:
         """Show the branch of the conversation that has this message."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ui.conversation import JSON, Answer, Cell, Notice, Part, Rejected, Text, finish_cell
+from ui.conversation import JSON, Answer, Cell, Notice, Part, Text, finish_cell, looked, rejected
 from ui.shown import Printed
 
 
@@ -31,7 +31,9 @@ def apply(answer: Answer, kind: str, data: JSON) -> None:  # noqa: C901  (one sh
             answer.queue_place = int(data["place"]) if data.get("state") == "queued" else None
         case "call_rejected":
             _drop_draft(answer)
-            answer.parts.append(Rejected(str(data.get("name") or "?"), str(data.get("reason", ""))))
+            answer.parts.append(rejected(data))
+        case "looked":
+            answer.parts.append(looked(data))
         case "notice":
             answer.parts.append(Notice(str(data.get("text", ""))))
         case "turn_finished":

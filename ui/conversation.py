@@ -5,13 +5,17 @@ Outputs come here after intake: `output` and `outputs` hold what is shown of the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ui import words
 from ui.shown import Shown
 
 JSON = Mapping[str, Any]
+_REFUSED = "Not run: the user refused"
+_FOR_THE_MODEL = re.compile(r"\[seen by [^\n]*\]\n")
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class Notice:
     """Something that the service has to say about the turn."""
 
     text: str
+    tone: str = "warning"
 
 
 Part = Text | Cell | Rejected | Notice
@@ -136,11 +141,28 @@ def _part(raw: JSON) -> Part | None:
             finish_cell(cell, raw)
             return cell
         case "rejected_call":
-            return Rejected(str(raw.get("name") or "?"), str(raw.get("reason", "")))
+            return rejected(raw)
         case "notice":
             return Notice(str(raw.get("text", "")))
+        case "look":
+            return looked(raw)
         case _:
             return None
+
+
+def rejected(data: JSON) -> Rejected | Cell:
+    """Return a call that was not taken; one with code was a valid one, and did not run."""
+    reason = str(data.get("reason") or "")
+    if code := data.get("code"):
+        return Cell(str(code), "refused" if reason.startswith(_REFUSED) else "not_run")
+    return Rejected(str(data.get("name") or "?"), reason)
+
+
+def looked(data: JSON) -> Notice:
+    """Return what is shown of a look that another model took at a picture."""
+    told = {name: str(data.get(name) or "") for name in ("path", "question", "answer")}
+    told["answer"] = _FOR_THE_MODEL.sub("", told["answer"])
+    return Notice(words.LOOKED.format(**told), "info")
 
 
 def _names(attachments: Any) -> list[str]:

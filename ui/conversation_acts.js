@@ -21,7 +21,7 @@ const ACTS = {
     act('example', { number: Number(button.dataset.number) });
   },
   show: (button) => act('show', { id: button.dataset.to }),
-  regenerate: (button) => { atEnd = true; act('regenerate', { id: idOf(button) }); },
+  regenerate: (button) => { atEnd = true; act('regenerate', { id: idOf(button), resume: button.dataset.resume ?? '' }); },
   'ask-delete': (button) => confirmDelete(button),
   approve: (button) => act('decide', { call: button.dataset.call, decision: 'run' }),
   refuse: (button) => act('decide', { call: button.dataset.call, decision: 'refuse' }),

@@ -145,21 +145,23 @@ class Following:
         number = len(past) - 1
         before = sum(pictures_of(message) for message in past[:-1] if isinstance(message, Answer))
 
-        def view() -> View:
-            answer = live.answer
-            files = files_of(past)
-            rendered = self._renderer.answer(answer, number, before, files)
-            usage = {**(base.usage or {}), **(answer.usage or {})}
+        def view(usage: dict[str, Any] | None) -> View:
+            rendered = self._renderer.answer(live.answer, number, before, files_of(past))
             return replace(base, messages=[*shown, rendered], usage=usage, pulse=base.pulse + live.cells_ended)
 
-        yield view()
+        usage, told = base.usage, live.answer.usage
+        yield view(usage)
         while not feeding.done():
             await live.happened.wait()
             live.happened.clear()
             if live.answer.status != "running":
                 return
+            if told is not live.answer.usage:
+                # An event tells what one reply used, and the meter shows what the session did.
+                told = live.answer.usage
+                usage = (await self._api.session(self._session)).get("usage")
             began = time.monotonic()
-            yield view()
+            yield view(usage)
             # Whatever a cell prints, a watcher takes a fraction of the time.
             await asyncio.sleep(max(TICK_S, 3 * (time.monotonic() - began)))
 

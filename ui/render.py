@@ -99,8 +99,8 @@ class Renderer:
                 return card(part, self._session, folded=self._folded) + below(part, self._session, pictures)
             case Rejected(name, reason):
                 return snippets.notice(words.REJECTED.format(name=name, reason=reason), "warning")
-            case Notice(text):
-                return snippets.notice(text, "warning")
+            case Notice(text, tone):
+                return snippets.notice(text, tone)
 
 
 def pictures_of(answer: Answer) -> int:
@@ -142,7 +142,7 @@ def _closing(answer: Answer) -> str:
     if answer.status == "running":
         return _going_on(answer)
     ended = ""
-    again = snippets.button("regenerate", words.TRY_AGAIN) if answer.id else ""
+    again = snippets.button("regenerate", words.TRY_AGAIN, resume="1") if answer.id else ""
     match answer.status:
         case "stopped":
             ended = snippets.notice(words.STOPPED)

@@ -67,7 +67,7 @@ async def _act(api: Api, session: str, model: str | None, asked: dict[str, Any])
         case "run":
             await api.ask(session, f"/run\n{asked.get('code') or ''}", [], None)
         case "regenerate":
-            await api.regenerate(session, identity, model)
+            await api.regenerate(session, identity, model, resume=bool(asked.get("resume")))
         case "show":
             await api.show_branch(session, identity)
         case "delete":

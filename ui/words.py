@@ -127,6 +127,7 @@ STARTING_SANDBOX = "Starting the sandbox…"
 QUEUED = "All sandboxes are busy. Your place in the queue: {place}"
 THINKING = "Working…"
 REJECTED = "The model called {name} in a way that makes no sense, and was told so: {reason}"
+LOOKED = "Another model looked at {path}. {question} {answer}"
 STOPPED = "Stopped."
 LOST = (
     "The service was restarted in the middle of this answer. What had been done until then is kept; ask again to go on."

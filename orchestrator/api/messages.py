@@ -29,9 +29,13 @@ async def send_message(owned: Owned, services: Wired, body: NewMessage) -> Respo
 async def regenerate(
     owned: Owned, services: Wired, message_id: MessageId, body: AnotherAnswer | None = None
 ) -> Response:
-    """Have a question answered once more, in a branch of its own; the turn's events follow."""
+    """Have a question answered once more, in a branch of its own; the turn's events follow.
+
+    With `resume`, from where an answer broke off: what ran for it is not run again.
+    """
     record, session = owned
-    log = await services.chat.begin_again(record, session, message_id, body.model if body else None)
+    wanted = body or AnotherAnswer()
+    log = await services.chat.begin_again(record, session, message_id, wanted.model, resume=wanted.resume)
     services.sessions.touch(record)
     return server_sent_events(log)
 
@@ -78,6 +82,11 @@ async def follow(found: Readable, services: Wired, last_event_id: Annotated[int,
 
 @router.post("/stop", status_code=204, responses=NO_SANDBOX)
 async def stop(owned: Owned, services: Wired) -> Response:
-    """Stop the turn that runs, in the text or in a cell; returns when it has ended."""
-    await services.chat.stop(owned[0].id)
+    """Stop the turn that runs, in the text or in a cell, and return when it has ended; without one, the cell that runs.
+
+    A cell that does not heed its interrupt is told as interrupted in a moment, and loses its kernel some seconds later.
+    """
+    record, session = owned
+    if not await services.chat.stop(record.id):
+        session.stop_cell()
     return Response(status_code=204)

@@ -77,9 +77,13 @@ class NewMessage(Body):
 
 
 class AnotherAnswer(Body):
-    """Body of `POST /v1/sessions/{id}/messages/{message_id}/regenerate`."""
+    """Body of `POST /v1/sessions/{id}/messages/{message_id}/regenerate`.
+
+    With `resume` the answer goes on where the one that is named broke off.
+    """
 
     model: ModelName | None = None
+    resume: bool = False
 
 
 class ApprovalDecision(Body):

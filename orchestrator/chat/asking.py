@@ -168,6 +168,7 @@ class Asker:
             async with asyncio.timeout(MODEL_REPLY_S) as deadline:
                 async with aclosing(self._bytes(body)) as pieces:
                     async for data in pieces:
+                        await asyncio.sleep(0)  # a server that never pauses must not keep all others waiting
                         _take(reader.feed(data), reply, events)
                         if reply.too_long or reply.block_ended:
                             break

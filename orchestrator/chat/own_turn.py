@@ -18,5 +18,5 @@ class OwnTurn(RunningTurn):
 
     async def _work(self) -> None:
         with span("turn", session=self._session.id, model=""):
-            cell = await self._session.run_cell(self._code, None, self.events, self.message_id)
-            self._parts.append(cell_part(cell, f"call_{uuid.uuid4().hex}", 0, [OWN]))
+            cell, notes = await self._run_cell(self._code, 0)
+            self._parts.append(cell_part(cell, f"call_{uuid.uuid4().hex}", 0, [OWN, *notes]))

@@ -9,7 +9,6 @@ A part is one of these, each with the `round` (which of the turn's model replies
     {"type": "look", "call_id", "path", "question", "answer"}   a call for which another model looked at a picture
     {"type": "waiting_call", "call_id", "code", "of"}           one that a person has not decided about; `of` is the
                                                                 model's own id of it
-    {"type": "look", "call_id", "path", "question", "answer"}   another model looked at a picture
     {"type": "notice", "code", "text"}                          what the person was told about the turn
 
 `notes` are sentences that the model reads under the cell's result.
@@ -104,20 +103,20 @@ def conversation_told(
     shown: list[MessageRecord] = []
     known = dict(results)
     for message in messages:
-        parts, known = told(_whole(message, cells), known)
+        parts, known = told(whole(message, cells), known)
         shown.append(replace(message, parts=parts))
     return shown, known
 
 
-def _whole(message: MessageRecord, cells: Sequence[CellRecord]) -> list[Part]:
+def whole(message: MessageRecord, cells: Sequence[CellRecord]) -> list[Part]:
     """Return a message's parts with the cells that a crash came before they were noted in it."""
     by_id = {cell.cell_id: cell for cell in cells}
     last = max((part["round"] for part in message.parts), default=0)
-    whole = []
+    found = []
     for part in with_its_cells(message, cells):
         cell = by_id.get(part["cell_id"]) if part["type"] == "cell" and "call_id" not in part else None
-        whole.append(part if cell is None else cell_part(cell, f"call_{cell.cell_id}", last))
-    return whole
+        found.append(part if cell is None else cell_part(cell, f"call_{cell.cell_id}", last))
+    return found
 
 
 def _as_cell(part: Part, call_id: str, reason: str, results: dict[str, str]) -> Part:

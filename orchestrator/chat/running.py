@@ -3,7 +3,6 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -11,12 +10,14 @@ import structlog
 from orchestrator.chat.approvals import Approvals
 from orchestrator.chat.failures import model_failure
 from orchestrator.chat.parts import Part
-from orchestrator.errors import GloveboxError, SandboxUnavailable
+from orchestrator.errors import GloveboxError
 from orchestrator.events import EventLog, Notice, TurnFinished
 from orchestrator.limits import STOP_S
 from orchestrator.metrics import MODEL_ERRORS
+from orchestrator.sessions.ending import KERNEL_ENDING
 from orchestrator.sessions.session import LiveSession
 from orchestrator.store.conversation import ConversationStore
+from orchestrator.store.records import CellRecord
 
 log = structlog.get_logger()
 
@@ -35,12 +36,13 @@ class RunningTurn(ABC):
         self._stopping = False
         self._is_let_go = False
         self._ending = False
+        self._over = False
         self._task: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> bool:
-        """Whether the turn goes on."""
-        return self._task is not None and not self._task.done()
+        """Whether the turn goes on; whoever has read its last event may begin another one."""
+        return self._task is not None and not self._task.done() and not self._over
 
     def start(self, on_end: Callable[[], object]) -> None:
         """Begin; the turn goes on whoever watches, until it ends or is stopped. Then `on_end` is called."""
@@ -50,16 +52,13 @@ class RunningTurn(ABC):
     async def stop(self) -> None:
         """Stop the turn, whatever it is at, and return when it has ended.
 
-        Only a cell that is in the kernel is waited for: it is interrupted, and loses its kernel where it does not heed
-        that. One that still waits for a sandbox is just not run.
+        Only a cell that is in the kernel is waited for: it is interrupted, or told as interrupted in a moment. One that
+        still waits for a sandbox is just not run.
         """
         if self._task is None:
             return
         self._stopping = True
-        runs = True
-        with suppress(SandboxUnavailable):  # a cell whose sandbox is gone hears of that, and ends
-            runs = await self._session.stop_cell(self.message_id)
-        if runs:
+        if self._session.stop_cell(self.message_id):
             await asyncio.wait([self._task], timeout=STOP_S)
         await self._cancel()
 
@@ -83,6 +82,19 @@ class RunningTurn(ABC):
         """Tell the person something about the turn, now and whenever they look again."""
         self.events.append(Notice(code, text))
         self._parts.append({"type": "notice", "round": number, "code": code, "text": text})
+
+    async def _run_cell(self, code: str, number: int) -> tuple[CellRecord, list[str]]:
+        """Run a cell, and return it with what was told of its kernel meanwhile, which the model is to know, too."""
+        begun = len(self.events)
+        told: list[str] = []
+        try:
+            cell = await self._session.run_cell(code, None, self.events, self.message_id)
+        finally:
+            for event in self.events.since(begun):
+                if isinstance(event, Notice) and event.code != KERNEL_ENDING:
+                    self._parts.append({"type": "notice", "round": number, "code": event.code, "text": event.text})
+                    told.append(" ".join(event.text.split()))
+        return cell, told
 
     async def _save(self, status: str = "running", problem: dict[str, Any] | None = None) -> None:
         await self._conversation.save_message(self.message_id, status, list(self._parts), problem)
@@ -111,6 +123,7 @@ class RunningTurn(ABC):
             status = "failed"
             problem = GloveboxError("The end of this turn could not be stored.", code="not_stored").as_problem()
         self.problem = problem
+        self._over = True
         self.events.append(TurnFinished(status, problem))
         self.events.close()
 

@@ -12,6 +12,7 @@ from orchestrator.chat.approvals import Decision, nothing_waits
 from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
 from orchestrator.chat.own_code import own_code
+from orchestrator.chat.resuming import BROKEN_OFF, carried_over, shown_again
 from orchestrator.chat.running import RunningTurn
 from orchestrator.chat.turn_maker import ASK, TurnMaker
 from orchestrator.config import Chat as ChatConfig
@@ -97,13 +98,21 @@ class Chat:
             return await self._begin(record, session, [*tree.up_to(before), question], chosen, is_new=True)
 
     async def begin_again(
-        self, record: SessionRecord, session: LiveSession, message_id: str, model: str | None
+        self,
+        record: SessionRecord,
+        session: LiveSession,
+        message_id: str,
+        model: str | None,
+        *,
+        resume: bool = False,
     ) -> EventLog:
         """Start another answer to a question, which the question or one of its answers names; return the turn's log.
 
+        With `resume` it goes on where the answer that is named broke off: what ran is not run again.
+
         Raises:
-            Conflict: a turn runs already.
-            BadRequest: there is no such model.
+            Conflict: a turn runs already, or a cell of the answer that broke off.
+            BadRequest: there is no such model, or nothing broke off there.
             ModelUnavailable: the model has no key.
             NotFound: there is no such message.
 
@@ -111,10 +120,12 @@ class Chat:
         with self._alone(record.id):
             tree = await self._store.tree(record.id)
             question = _question(tree, tree.question_of(message_id).id)
+            broken_off = _broken_off(tree.message(message_id)) if resume else None
             chosen = None if own_code(question.content) is not None else await self._maker.pick(record, model)
             if model and chosen:
                 await self._sessions.change(record, {"model": chosen})
-            return await self._begin(record, session, tree.up_to(question.id), chosen, is_new=False)
+            begun = None if chosen is None else broken_off
+            return await self._begin(record, session, tree.up_to(question.id), chosen, is_new=False, begun=begun)
 
     async def _begin(
         self,
@@ -124,14 +135,19 @@ class Chat:
         model: str | None,
         *,
         is_new: bool,
+        begun: MessageRecord | None = None,
     ) -> EventLog:
-        """Begin to answer the last message of a branch, which is stored with the answer where it is new."""
+        """Begin to answer the last message of a branch, which is stored with the answer where it is new.
+
+        The answer goes on from the one that was `begun`, if any was.
+        """
         question = branch[-1]
         folder = await session.files()
         files = await asyncio.to_thread(folder.list_files)
         missing = set(question.attachments) - {file.path for file in files}
         if missing and is_new:
             raise BadRequest(f"Not in the workspace: {', '.join(sorted(missing))[:300]}.", code="attachment_missing")
+        cells = {} if begun is None else await self._cells_of_broken_off(begun)
         answer = MessageRecord(
             uuid.uuid4().hex,
             record.id,
@@ -139,29 +155,42 @@ class Chat:
             datetime.now(UTC),
             model=model,
             status="running",
+            parts=[] if begun is None else carried_over(begun, list(cells.values())),
             parent_id=question.id,
         )
         turn = await self._maker.make(record, session, branch, answer, files)
         await self._store.add_messages(*([question] if is_new else []), answer)
         turn.events.append(TurnStarted(uuid.uuid4().hex, question.id, answer.id, model))
+        for event in shown_again(answer.parts, cells):
+            turn.events.append(event)
         self._turns[record.id] = turn
         turn.start(lambda: self._ended(record, turn))
         if record.id in self._stop_at_once:
             await turn.stop()
         return turn.events
 
+    async def _cells_of_broken_off(self, answer: MessageRecord) -> dict[str, CellRecord]:
+        """Return the session's cells by their ids. Raises Conflict where the answer's own cell still runs."""
+        cells = {cell.cell_id: cell for cell in await self._store.cells(answer.session_id)}
+        if any(cell.message_id == answer.id and cell.status == "running" for cell in cells.values()):
+            raise Conflict("A cell of that answer still runs; wait for it, or interrupt it.", code="cell_running")
+        return cells
+
     def follow(self, session_id: str) -> EventLog | None:
         """Return the log of the turn that runs, if one does."""
         turn = self._running(session_id)
         return turn.events if turn is not None else None
 
-    async def stop(self, session_id: str) -> None:
-        """Stop the turn that runs, or is just being begun, if one is."""
+    async def stop(self, session_id: str) -> bool:
+        """Stop the turn that runs, or is just being begun; tell whether there is one."""
         turn = self._running(session_id)
         if turn is not None:
             await turn.stop()
         elif session_id in self._busy:
             self._stop_at_once.add(session_id)
+        else:
+            return False
+        return True
 
     def decide(self, session_id: str, call_id: str, decision: Decision) -> None:
         """Decide about a call that waits. Raises NotFound where none waits under that name."""
@@ -208,7 +237,8 @@ class Chat:
         await asyncio.gather(*(turn.let_go() for turn in self._turns.values() if turn.running))
 
     def _ended(self, record: SessionRecord, turn: RunningTurn) -> None:
-        self._turns.pop(record.id, None)
+        if self._turns.get(record.id) is turn:  # else the next one has begun
+            del self._turns[record.id]
         if turn.problem is not None:
             self._tell(record, turn.problem)
 
@@ -233,6 +263,12 @@ def _question(tree: Tree[MessageRecord], message_id: str) -> MessageRecord:
     message = tree.message(message_id)
     if message.role != "user":
         raise BadRequest("That message is no question: only what the user said can be edited.", code="not_a_question")
+    return message
+
+
+def _broken_off(message: MessageRecord) -> MessageRecord:
+    if message.role == "user" or message.status not in BROKEN_OFF:
+        raise BadRequest("That is no answer that broke off: there is nothing to go on with.", code="nothing_to_resume")
     return message
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections import deque
+from collections.abc import Mapping, Sequence
 
 from orchestrator.chat import parts
 from orchestrator.chat.approvals import Approvals
@@ -12,8 +13,8 @@ from orchestrator.chat.failures import WindowRefused
 from orchestrator.chat.repetition import Advice, Failures, error_of
 from orchestrator.chat.running import RunningTurn
 from orchestrator.config import Chat
-from orchestrator.errors import GloveboxError
-from orchestrator.events import ApprovalAsked, ApprovalGiven, CallRejected, CellStarted, Notice
+from orchestrator.errors import GloveboxError, ModelUnavailable
+from orchestrator.events import ApprovalAsked, ApprovalGiven, CallRejected, CellStarted, Looked, Notice
 from orchestrator.limits import REFUSALS_OF_LENGTH
 from orchestrator.metrics import MODEL_TIMES
 from orchestrator.sessions.session import LiveSession
@@ -22,6 +23,7 @@ from orchestrator.store.records import CellRecord
 from orchestrator.tracing import span
 
 _LONGEST_ERROR = 300
+_SAID_NOTHING = "The model said nothing. Try again, say it in other words, or pick another model."
 
 
 class GaveUp(GloveboxError):
@@ -29,6 +31,12 @@ class GaveUp(GloveboxError):
 
     code = "repairs_used_up"
     title = "The model did not get there"
+
+
+class SaidNothing(ModelUnavailable):
+    """The model was asked, and its whole answer is nothing."""
+
+    code = "model_said_nothing"
 
 
 class Turn(RunningTurn):
@@ -43,13 +51,17 @@ class Turn(RunningTurn):
         conversation: ConversationStore,
         config: Chat,
         approvals: Approvals | None = None,
+        begun: Sequence[parts.Part] = (),
+        results: Mapping[str, str] | None = None,
     ) -> None:
+        """`begun` are the parts that the answer begins with, and `results` those of their cells."""
         super().__init__(message_id, session, conversation)
+        self._parts += begun
         self.approvals = approvals or Approvals(asks=False)
         self._asker = asker
         self._context = context
         self._config = config
-        self._results: dict[str, str] = {}
+        self._results = dict(results or {})
         self._failures = Failures(config.max_repairs)
 
     async def _work(self) -> None:
@@ -57,10 +69,13 @@ class Turn(RunningTurn):
             await self._rounds()
 
     async def _rounds(self) -> None:
-        for number in range(self._config.max_rounds):
+        first = 1 + max((part["round"] for part in self._parts), default=-1)
+        for number in range(first, first + self._config.max_rounds):
             with MODEL_TIMES.timed(self._asker.model), span("model call", model=self._asker.model, round=number):
                 reply = await self._ask(number)
             if not reply.calls:
+                if number == 0 and not reply.text.strip() and not self._told_why():
+                    raise SaidNothing(_SAID_NOTHING)
                 return
             await self._save()
             if not await self._do_all(reply.calls, number):
@@ -68,8 +83,12 @@ class Turn(RunningTurn):
         used_up = (
             f"The model used up its {self._config.max_rounds} replies for one turn. What ran is kept; say 'go on'."
         )
-        self._notice("rounds_used_up", used_up, self._config.max_rounds - 1)
+        self._notice("rounds_used_up", used_up, number)
         raise GaveUp(used_up, code="rounds_used_up")
+
+    def _told_why(self) -> bool:
+        """Whether the person was told how the reply ended."""
+        return any(part["type"] == "notice" for part in self._parts)
 
     async def _ask(self, number: int) -> ModelReply:
         """Ask for one reply of the model, keeping what came of it even when it breaks off."""
@@ -131,6 +150,7 @@ class Turn(RunningTurn):
         """Run one call's code, or tell the model why it is not run."""
         if (looked := await self._context.look(call)) is not None:
             self._parts.append(parts.look(call_id, number, looked))
+            self.events.append(Looked(**looked))
             return Advice.GO_ON
         match read_call(call):
             case Rejected(reason):
@@ -142,9 +162,8 @@ class Turn(RunningTurn):
                 if chosen is None:
                     self._parts.append(parts.not_run(call_id, number, code, parts.REFUSED))
                     return Advice.GO_ON
-                cell = await self._session.run_cell(chosen, None, self.events, self.message_id)
-                notes = [] if chosen == code else [parts.EDITED]
-                return await self._keep(cell, call_id, number, notes)
+                cell, notes = await self._run_cell(chosen, number)
+                return await self._keep(cell, call_id, number, notes if chosen == code else [*notes, parts.EDITED])
 
     async def _approved(self, call_id: str, code: str, number: int) -> str | None:
         """Wait until a person has decided about a call, and return the code that is to run, or None."""
@@ -168,7 +187,8 @@ class Turn(RunningTurn):
             self._failures.worked()
         elif cell.status != "interrupted":  # that says nothing about the code
             advice = self._failed(error_of(cell), cell.code, number)
-        self._results[cell.cell_id] = await self._context.result(cell)
+        if not self._stopping:  # else nobody asks the model again
+            self._results[cell.cell_id] = await self._context.result(cell)
         return advice
 
     def _failed(self, error: str, code: str, number: int) -> Advice:

@@ -66,7 +66,7 @@ class TurnMaker:
         code = own_code(branch[-1].content)
         if code is not None or answer.model is None:
             return OwnTurn(answer.id, code or "", session, self._store)
-        context = await self._context(record, session, branch, files, answer.model)
+        context, results = await self._context(record, session, branch, answer, files, answer.model)
         return Turn(
             answer.id,
             await self._models.asker(record.owner, record.id, answer.model, tools=context.tools),
@@ -75,6 +75,8 @@ class TurnMaker:
             self._store,
             self._config,
             Approvals(asks=record.approval == ASK),
+            answer.parts,
+            results,
         )
 
     async def _context(
@@ -82,16 +84,21 @@ class TurnMaker:
         record: SessionRecord,
         session: LiveSession,
         branch: Sequence[MessageRecord],
+        answer: MessageRecord,
         files: Sequence[FoundFile],
         model: str,
-    ) -> Context:
+    ) -> tuple[Context, dict[str, str]]:
+        """Return the context, and what is told of each cell of the branch and of the answer that is begun."""
         theirs = await self._settings.of(record.owner)
         extra = instructions(self._config.extra_instructions, theirs.instructions, record.instructions, theirs.language)
         ids = {message.id for message in branch}
-        cells = [cell for cell in await self._store.cells(record.id) if cell.message_id in ids]
-        results = await asyncio.to_thread(self._results, cells)
-        told, results = conversation_told(branch, cells, results)
-        return await self._contexts.make(session, model, told, cells, results, files, extra)
+        # An answer may have begun with what ran for another one.
+        named = {part.get("cell_id") for message in (*branch, answer) for part in message.parts}
+        found = await self._store.cells(record.id)
+        cells = [cell for cell in found if cell.message_id in ids or cell.cell_id in named]
+        plain = await asyncio.to_thread(self._results, cells)
+        told, results = conversation_told(branch, cells, plain)
+        return await self._contexts.make(session, model, told, cells, results, files, extra), plain
 
     def _results(self, cells: Sequence[CellRecord]) -> dict[str, str]:
         return {cell.cell_id: bounded_result(cell, self._config.tool_result_tokens) for cell in cells}

@@ -134,11 +134,11 @@ class KernelConnection:
                 raise SandboxUnavailable("The sandbox was started, but its kernel says nothing.") from error
             raise
 
-    async def close(self, reason: str) -> None:
+    async def close(self, reason: str, *, gateway_lives: bool = False) -> None:
         """Close the connection; the kernel goes on. Requests that wait hear `reason`."""
         self.usable = False
         self._closing = True
-        self._tell_all(Lost(reason))  # before the reader can say less
+        self._tell_all(Lost(reason, gateway_lives=gateway_lives))  # before the reader can say less
         await self._hang_up()
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)

@@ -1,11 +1,13 @@
 """A conversation in the order in which it is read: what every export is made from. No I/O."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.store.records import CellRecord, MessageRecord, with_its_cells
 
+_FOR_THE_MODEL = re.compile(r"\[seen by [^\n]*\]\n")
 _WORKSPACE_LINK = "sandbox:/mnt/data/"
 
 
@@ -92,6 +94,9 @@ def _of_part(part: dict[str, Any], cells: dict[str, CellRecord]) -> Entry | None
             return Code(cells[part["cell_id"]])
         case "waiting_call":
             return NotRun(part["code"], "Not run yet.")
+        case "look":
+            answer = _FOR_THE_MODEL.sub("", part["answer"])
+            return Note(f"Another model looked at {part['path']}. {part['question']} {answer}")
         case "notice":
             return Note(part["text"])
         case "rejected_call" if part.get("code"):

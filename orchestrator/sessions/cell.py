@@ -1,101 +1,31 @@
 """Running one cell: the kernel's messages become outputs and events, limits of time hold, and its end is told.
 
-What decides is in `CellProgress` and `ending`, without I/O; `CellRun` moves messages and watches the clock.
+What decides is in ending.py, without I/O; `CellRun` moves messages and watches the clock.
 """
 
 import asyncio
+import math
 import time
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.errors import SandboxUnavailable
-from orchestrator.events import CellFinished, CellNotice, CellStarted, EventLog, SandboxState
+from orchestrator.events import CellNotice, CellStarted, Event, EventLog, Notice, OutputAdded, SandboxState
 from orchestrator.kernel.connection import Heard, KernelConnection, Lost
-from orchestrator.kernel.messages import Failure, Message, Reply, State
+from orchestrator.kernel.messages import Message, Reply, State
 from orchestrator.kernel.outputs import Outputs
-from orchestrator.limits import DISK_WATCH_S, IDLE_AFTER_REPLY_S, INTERRUPT_GRACE_S, INTERRUPT_PACE_S
+from orchestrator.limits import DISK_WATCH_S, IDLE_AFTER_REPLY_S, INTERRUPT_GRACE_S, INTERRUPT_PACE_S, SOCKET_POLL_S
 from orchestrator.metrics import CELL_TIMES, CELL_WAITS, CELLS, LIMITS_HIT
+from orchestrator.sessions.ending import CellProgress, changes, ending, joined, late, left, without_note
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.spill import SpillFiles
 from orchestrator.sessions.state import Step
 from orchestrator.sessions.variables import Report
-from orchestrator.store.records import CellRecord
+from orchestrator.store.records import ENDING, CellRecord
 from orchestrator.workspace.folder import FoundFile, SessionFolder
 from orchestrator.workspace.usage import Usage
-
-# An interrupt reaches a cell that awaits something as the cancelling of that.
-_INTERRUPTED_BY = ("KeyboardInterrupt", "CancelledError")
-
-
-@dataclass(slots=True)
-class CellProgress:
-    """What the kernel has said so far about a cell. It is done with a reply and an idle, in any order."""
-
-    reply: Reply | None = None
-    idle: bool = False
-    lost: Lost | None = None
-    raised: str | None = None
-    interrupted: bool = False
-    timed_out: bool = False
-    disk_full: bool = False
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing more is to be waited for."""
-        return self.lost is not None or (self.reply is not None and self.idle)
-
-    def take(self, message: Message | Lost) -> None:
-        """Note a message that says how far the cell is."""
-        match message:
-            case Reply():
-                self.reply = message
-            case State(execution_state="idle"):
-                self.idle = True
-            case Failure(ename=ename):
-                self.raised = ename
-            case Lost():
-                self.lost = message
-
-    def status(self, *, out_of_memory: bool) -> str:
-        """Return the status that the cell ends with."""
-        if self.disk_full:
-            return "error"
-        if self.timed_out:
-            return "timeout"
-        if self.reply is None:
-            if self.interrupted:
-                return "interrupted"
-            return "out_of_memory" if out_of_memory else "sandbox_lost"
-        if self.lost is not None:
-            return "error"  # it ended, but some of what it put out never came
-        if self.interrupted and (self.raised in _INTERRUPTED_BY or self.reply.status == "aborted"):
-            return "interrupted"
-        return "ok" if self.reply.status == "ok" else "error"
-
-
-def ending(progress: CellProgress, status: str, timeout_s: float) -> tuple[str, str] | None:
-    """Return name and text of the error that tells why a cell ended that did not end by itself."""
-    kernel_gone = progress.reply is None
-    if progress.lost is not None:
-        kernel_gone = not progress.lost.variables_kept
-    lost = f" Variables {'are lost, files' if kernel_gone else 'and files'} are kept."
-    if progress.disk_full:
-        return "DiskFull", f"The workspace is over its disk limit, so the cell was ended. Delete files to go on.{lost}"
-    match status:
-        case "timeout":
-            return "CellTimeout", f"The cell was stopped after its limit of {timeout_s:g} s.{lost}"
-        case "interrupted" if kernel_gone:
-            return "Interrupted", f"The cell did not heed the interrupt, so its kernel was ended.{lost}"
-        case "out_of_memory":
-            return "OutOfMemory", f"The sandbox ran out of memory.{lost}"
-        case "sandbox_lost":
-            reason = progress.lost.reason if progress.lost else "The kernel did not answer."
-            return "SandboxLost", f"{reason}{lost}"
-    if progress.lost is not None:
-        return "OutputLost", f"{progress.lost.reason}{lost}"
-    return None
 
 
 def ran_s(began_at: datetime, now: datetime) -> float:
@@ -119,14 +49,19 @@ class CellRun:
         self._events = events
         self._spill = SpillFiles(folder, cell.cell_id)
         self._outputs = Outputs(cell.cell_id, self._spill)
-        self._earlier = cell.outputs  # what it had put out when an earlier process ended
+        self._earlier = without_note(cell.outputs)  # what it had put out when an earlier process ended
         self._progress = CellProgress()
         self._timer: asyncio.Timeout | None = None
-        self._deadline = 0.0  # in the loop's time
-        self._must_end = False
+        self._began = time.monotonic()
+        # In the loop's time.
+        self._deadline = math.inf
+        self._must_end_by = math.inf
+        self._interrupted_at = -math.inf
+        self._stopped_at = -math.inf
         self._used_at_first: Usage | None = None
         self.in_kernel = False  # it has a sandbox, and is or was sent there
-        self._interrupted_at = float("-inf")  # in the loop's time
+        self.is_let_go = False  # this process ends, and the next one hears the cell out
+        self.left = cell.status == ENDING  # it was told as interrupted, and its end is of no interest to watchers
 
     @property
     def began_at(self) -> datetime:
@@ -151,27 +86,29 @@ class CellRun:
             )
         self.in_kernel = True
         self._sandbox.life.note(Step.RUN)
-        self._events.append(CellStarted(self._cell.cell_id, self._cell.code))
-        began = time.monotonic()
+        self._tell(CellStarted(self._cell.cell_id, self._cell.code))
+        self._began = time.monotonic()
         try:
             if self._progress.interrupted:
                 self._progress.reply = Reply("aborted", None)
             else:
                 asked = connection.executing(self._cell.code, message_id=self._cell.cell_id)
                 await self._hear_out(connection, asked, self._timeout_s)
-            return await self._finish(time.monotonic() - began, before)
+            return await self._finish(before)
         finally:
             self._sandbox.life.note(Step.DONE)
             await self._spill.discard()
 
     async def resume(self) -> CellRecord:
         """Hear a cell out that an earlier process sent, and return it complete. The end is in the event log, too."""
-        self._events.append(CellStarted(self._cell.cell_id, self._cell.code))
+        self._tell(CellStarted(self._cell.cell_id, self._cell.code))
+        if self.left:
+            self._note_stop()
         connection = await self._sandbox.reconnect(self._cell.cell_id)
         self.in_kernel = True
         self._sandbox.life.note(Step.RUN)
         so_far_s = ran_s(self._cell.created_at, datetime.now(UTC))
-        began = time.monotonic() - so_far_s
+        self._began = time.monotonic() - so_far_s
         # What was there before the cell began is only known by its time.
         found = await asyncio.to_thread(self._folder.snapshot)
         began_ns = int(self._cell.created_at.timestamp() * 1e9)
@@ -188,7 +125,7 @@ class CellRun:
                     await self._hear_out(connection, connection.heard_of(self._cell.cell_id), rest_s)
                 finally:
                     replaced.cancel()
-            return await self._finish(time.monotonic() - began, before)
+            return await self._finish(before)
         finally:
             self._sandbox.life.note(Step.DONE)
             await self._spill.discard()
@@ -207,10 +144,26 @@ class CellRun:
                 watch = asyncio.create_task(self._watch_disk(), name=f"disk of {self._cell.session_id}")
                 try:
                     await self._listen(heard, connection, most_s)
+                except asyncio.CancelledError:
+                    if not self.is_let_go:
+                        raise
+                    await asyncio.shield(self._take_the_rest(heard, connection))
+                    if not self._progress.done:
+                        raise
                 finally:
                     watch.cancel()
         except SandboxUnavailable as error:
             self._progress.lost = Lost(error.detail)
+
+    async def _take_the_rest(self, heard: Heard, connection: KernelConnection) -> None:
+        """Take what is on its way while the connection closes: what comes after that waits for the next process."""
+        closing = asyncio.create_task(connection.close("Glovebox is shutting down."))
+        while not (closing.done() and heard.empty()):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SOCKET_POLL_S):
+                    if not isinstance(message := await heard.get(), Lost):
+                        self._take(message)
+        await closing
 
     async def _end_if_replaced(self, connection: KernelConnection) -> None:
         """End the cell when the kernel is done with whatever it was asked, and said nothing of this cell's end."""
@@ -223,13 +176,32 @@ class CellRun:
         """Interrupt the cell. With `must_end`, a cell that does not heed it loses its kernel."""
         self._progress.interrupted = True
         now = asyncio.get_running_loop().time()
-        if must_end and not self._must_end:
-            self._must_end = True
-            if self._timer is not None:
-                self._timer.reschedule(now + INTERRUPT_GRACE_S)
+        if must_end:
+            self._note_stop()
         if now - self._interrupted_at >= INTERRUPT_PACE_S:
             self._interrupted_at = now
             await self._sandbox.interrupt()
+
+    def _note_stop(self) -> None:
+        """Give the cell so long to end from the first time that it has to."""
+        self._progress.interrupted = True
+        now = asyncio.get_running_loop().time()
+        if self._must_end_by == math.inf:
+            self._stopped_at = now
+            self._must_end_by = now + INTERRUPT_GRACE_S
+            self._end_by(min(self._deadline, self._must_end_by))
+
+    def leave(self) -> CellRecord:
+        """Return what is told of the cell that does not end when it has to. Watchers hear no more of it from now on."""
+        told = left(self._cell, self.outputs_so_far(), time.monotonic() - self._began)
+        self._tell(OutputAdded(self._cell.cell_id, told.outputs[-1]))
+        self.left = True
+        return told
+
+    @property
+    def kernel_lives(self) -> bool:
+        """Whether the variables are there after the cell has ended."""
+        return self._progress.kernel_lives
 
     async def _watch_disk(self) -> None:
         """End the cell when it writes past the session's disk limit; a cell that only deletes may run beyond it."""
@@ -255,37 +227,48 @@ class CellRun:
 
     def starting(self) -> None:
         """Tell watchers that there is no sandbox yet."""
-        self._events.append(SandboxState("starting"))
+        self._tell(SandboxState("starting"))
 
     def queued(self, place: int) -> None:
         """Tell watchers that the host is full."""
-        self._events.append(SandboxState("queued", place))
+        self._tell(SandboxState("queued", place))
 
     def woken(self, report: Report) -> None:
         """Tell watchers what became of the variables while the session slept."""
-        self._say(report.told())
+        self._tell(Notice("woken", report.told()))
 
     async def _listen(self, heard: Heard, connection: KernelConnection, most_s: float) -> None:
         """Take messages until the cell is done or out of time and patience."""
         loop = asyncio.get_running_loop()
-        self._deadline = loop.time() + most_s
+        self._end_by(min(loop.time() + most_s, self._must_end_by))
         while not self._progress.done:
             try:
-                async with asyncio.timeout_at(self._deadline) as self._timer:
-                    while not self._progress.done:
-                        self._take(await heard.get())
-                        await self._spill.flush()
+                await self._take_all(heard)
             except TimeoutError:
                 if self._progress.reply is not None:
                     self._say("The end of this cell's output may be missing.")  # its closing `idle` was lost
                     return
-                if self._progress.timed_out or self._must_end:
+                if self._progress.timed_out or self._must_end_by <= self._deadline:
                     await self._sandbox.restart_kernel()
                     return
                 self._progress.timed_out = True
                 self._say(f"The time limit of {self._timeout_s:g} s is reached; the cell is being interrupted.")
-                self._deadline = loop.time() + INTERRUPT_GRACE_S
+                self._end_by(min(loop.time() + INTERRUPT_GRACE_S, self._must_end_by))
                 await connection.interrupt()
+
+    async def _take_all(self, heard: Heard) -> None:
+        try:
+            async with asyncio.timeout_at(self._deadline) as self._timer:
+                while not self._progress.done:
+                    self._take(await heard.get())
+                    await self._spill.flush()
+        finally:
+            self._timer = None
+
+    def _end_by(self, when: float) -> None:
+        self._deadline = when
+        if self._timer is not None:
+            self._timer.reschedule(when)
 
     def _take(self, message: Message | Lost) -> None:
         self._progress.take(message)
@@ -299,12 +282,18 @@ class CellRun:
                 pass
             case _:
                 for event in self._outputs.take(message):
-                    self._events.append(event)
+                    self._tell(event)
 
     def _say(self, text: str) -> None:
-        self._events.append(CellNotice(self._cell.cell_id, text))
+        self._tell(CellNotice(self._cell.cell_id, text))
 
-    async def _finish(self, duration_s: float, before: dict[str, FoundFile]) -> CellRecord:
+    def _tell(self, event: Event) -> None:
+        if not self.left:
+            self._events.append(event)
+
+    async def _finish(self, before: dict[str, FoundFile]) -> CellRecord:
+        duration_s = time.monotonic() - self._began
+        late_s = asyncio.get_running_loop().time() - self._stopped_at
         gone = self._progress.lost is not None and not (self._progress.timed_out or self._progress.interrupted)
         out_of_memory = gone and await self._sandbox.ran_out_of_memory()
         if self._progress.lost is not None:
@@ -315,7 +304,7 @@ class CellRun:
         told = ending(self._progress, status, self._timeout_s)
         if told is not None:
             for event in self._outputs.note(*told):
-                self._events.append(event)
+                self._tell(event)
         for sentence in await self._spill.finish():
             self._say(sentence)
         outputs = joined(self._earlier, self._outputs.finish())
@@ -323,7 +312,7 @@ class CellRun:
         CELL_TIMES.observe(status, duration_s)
         after = await self._folder.glances.files()
         reply = self._progress.reply
-        return replace(
+        ended = replace(
             self._cell,
             status=status,
             execution_count=reply.execution_count if reply else None,
@@ -332,6 +321,7 @@ class CellRun:
             truncated=self._outputs.truncated,
             files=changes(before, after),
         )
+        return late(ended, late_s) if self.left and self.kernel_lives else ended
 
     def _count(self, status: str, *, out_of_memory: bool) -> None:
         CELLS.count(status)
@@ -344,37 +334,3 @@ class CellRun:
         for limit, hit in limits.items():
             if hit:
                 LIMITS_HIT.count(limit)
-
-
-def joined(earlier: list[dict[str, Any]], later: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return all outputs; text that was cut in two where one process ended and the next began is one again."""
-    if not earlier:
-        return later
-    if later and "stream" == earlier[-1]["output_type"] == later[0]["output_type"]:
-        last, first = earlier[-1], later[0]
-        if last["name"] == first["name"]:
-            return [*earlier[:-1], {**last, "text": last["text"] + first["text"]}, *later[1:]]
-    return [*earlier, *later]
-
-
-def changes(before: dict[str, FoundFile], after: dict[str, FoundFile]) -> list[dict[str, Any]]:
-    """Return the files that are new or other than before, as the API lists them."""
-    return [
-        {"path": path, "size": file.size, "change": "changed" if path in before else "created"}
-        for path, file in sorted(after.items())
-        if before.get(path) != file
-    ]
-
-
-def finished_event(cell: CellRecord) -> CellFinished:
-    """Return the event that tells a cell's end."""
-    return CellFinished(
-        cell_id=cell.cell_id,
-        code=cell.code,
-        execution_count=cell.execution_count,
-        status=cell.status,
-        outputs=cell.outputs,
-        duration_s=cell.duration_s,
-        truncated=cell.truncated,
-        files=cell.files,
-    )

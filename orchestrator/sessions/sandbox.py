@@ -220,7 +220,7 @@ class SessionSandbox:
                 await self._stop("The kernel was restarted.")
             else:
                 # A new connection, since the old one may miss the new kernel's first messages.
-                await self._disconnect("The kernel was restarted.")
+                await self._disconnect("The kernel was restarted.", gateway_lives=True)
                 self._kernel_is_new = True
                 self.life.note(Step.RENEWED)
 
@@ -376,7 +376,7 @@ class SessionSandbox:
             self.life.note(Step.STOPPED)
         await self._network.close()
 
-    async def _disconnect(self, reason: str) -> None:
+    async def _disconnect(self, reason: str, *, gateway_lives: bool = False) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            await connection.close(reason)
+            await connection.close(reason, gateway_lives=gateway_lives)

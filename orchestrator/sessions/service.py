@@ -25,7 +25,7 @@ from orchestrator.sessions.pool import WarmPool
 from orchestrator.sessions.quota import QuotaOf
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.seats import Seats
-from orchestrator.sessions.session import LiveSession
+from orchestrator.sessions.session import LiveSession, mark_lost
 from orchestrator.sessions.state import SessionState
 from orchestrator.spawner_client import SpawnerClient
 from orchestrator.store.conversation import ConversationStore
@@ -110,7 +110,7 @@ class Sessions:
         running = {cell.session_id: cell for cell in cells}
         for cell in cells:
             if cell.session_id not in self._running_at_start or running[cell.session_id] is not cell:
-                await self._conversation.mark_lost(cell.cell_id)
+                await mark_lost(self._conversation, cell)
         for record in await self._store.some(self._running_at_start):
             self.live(record).resume(running.get(record.id))
 

@@ -4,32 +4,36 @@ import asyncio
 import math
 import time
 import uuid
+from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from orchestrator.config import Profile
 from orchestrator.errors import Conflict, DatabaseUnavailable, GloveboxError
-from orchestrator.events import CellFailed, EventLog
+from orchestrator.events import CellFailed, EventLog, Notice
 from orchestrator.kernel.connection import KernelConnection
 from orchestrator.kernel.silent import printed_by
 from orchestrator.limits import KEEP_OUTPUTS_S
 from orchestrator.metrics import CELL_WAITS
 from orchestrator.sessions.activity import Activity
 from orchestrator.sessions.aside import ASIDE_SLACK_S, Aside
-from orchestrator.sessions.cell import CellRun, finished_event
+from orchestrator.sessions.cell import CellRun
 from orchestrator.sessions.disk import SessionDisk
+from orchestrator.sessions.ending import KERNEL_ENDED, KERNEL_ENDING, WAITS_FOR_KERNEL, finished_event, never_ended
+from orchestrator.sessions.passage import Passage
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.state import SessionState
 from orchestrator.sessions.watcher import Watcher
 from orchestrator.store.conversation import ConversationStore
-from orchestrator.store.records import CellRecord, SessionRecord
+from orchestrator.store.records import ENDING, CellRecord, SessionRecord
 from orchestrator.tracing import span
 from orchestrator.workspace.folder import SessionFolder
 
 log = structlog.get_logger()
+_T = TypeVar("_T")
 _STORE_USE_S = 30.0  # the order of the sessions' list need not be finer
 
 
@@ -56,6 +60,8 @@ class LiveSession:
         self._activity = activity
         self._turnstile = asyncio.Lock()
         self._run: CellRun | None = None
+        self._passage: Passage | None = None  # of the cell that runs, if it is one of this process
+        self._kernel_ended = False  # by a cell that was stopped, and nobody was told
         self._waiting = 0
         self._use_stored_at = -math.inf
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -117,20 +123,32 @@ class LiveSession:
         await self.sandbox.seats.note_cell(self.owner)
         limit_s = min(timeout_s or self.profile.cell_timeout_s, self.profile.cell_timeout_s)
         cell = CellRecord(uuid.uuid4().hex, self.id, message_id, code, datetime.now(UTC))
+        passage = Passage(CellRun(cell, self.sandbox, self.folder, limit_s, events), self._conversation, events)
         self._waiting += 1
-        began = time.monotonic()
-        try:
-            async with self._turnstile:
-                CELL_WAITS.observe("turn", time.monotonic() - began)
-                with span("cell", session=self.id, cell=cell.cell_id):
-                    return await self._run_alone(cell, limit_s, events)
-        finally:
-            self._waiting -= 1
-            self.note_use()
+        task = passage.start(self._in_turn(passage, cell, events), f"cell {cell.cell_id}")
+        task.add_done_callback(self._ended)
+        return await passage.answer()
 
-    async def _run_alone(self, cell: CellRecord, limit_s: float, events: EventLog) -> CellRecord:
-        run = self._run = CellRun(cell, self.sandbox, self.folder, limit_s, events)
-        begun = asyncio.create_task(self._conversation.begin_cell(cell), name=f"row of {cell.cell_id}")
+    def _ended(self, _task: object) -> None:
+        self._waiting -= 1
+        self.note_use()
+
+    async def _in_turn(self, passage: Passage, cell: CellRecord, events: EventLog) -> CellRecord:
+        began = time.monotonic()
+        if self._run is not None and self._run.left:
+            events.append(Notice(KERNEL_ENDING, WAITS_FOR_KERNEL))
+        async with self._turnstile:
+            CELL_WAITS.observe("turn", time.monotonic() - began)
+            if self._kernel_ended:
+                self._kernel_ended = False
+                events.append(Notice("kernel_ended", KERNEL_ENDED))
+            with span("cell", session=self.id, cell=cell.cell_id):
+                return await self._run_alone(passage, cell, events)
+
+    async def _run_alone(self, passage: Passage, cell: CellRecord, events: EventLog) -> CellRecord:
+        run, self._passage = passage.run, passage
+        self._run = run
+        begun = passage.row = asyncio.create_task(self._conversation.begin_cell(cell), name=f"row of {cell.cell_id}")
         keeping = asyncio.create_task(self._keep_outputs(run, cell.cell_id, begun), name=f"outputs of {cell.cell_id}")
         try:
             await self.files(make=True)
@@ -140,19 +158,21 @@ class LiveSession:
             await asyncio.gather(begun, return_exceptions=True)
             if self._is_let_go:  # it goes on, and the next process hears it out
                 await asyncio.shield(self._conversation.save_outputs(cell.cell_id, run.outputs_so_far()))
-            else:
+            elif not run.left:
                 await asyncio.shield(self._conversation.abandon_cell(cell.cell_id))
             raise
         finally:
             keeping.cancel()
-            self._run = None
-        return await self._finish(finished, events)
+            self._run = self._passage = None
+        return await self._finish(run, finished, events, is_told=await passage.ends())
 
-    async def _finish(self, cell: CellRecord, events: EventLog) -> CellRecord:
+    async def _finish(self, run: CellRun, cell: CellRecord, events: EventLog, *, is_told: bool = False) -> CellRecord:
         # Shielded: a stop that comes at this very moment must not leave the cell open.
         await asyncio.shield(self._conversation.finish_cell(cell))
         self._activity.note_cell(self.owner, cell)
-        events.append(finished_event(cell))
+        if not is_told:
+            events.append(finished_event(cell))
+        self._kernel_ended |= run.left and not run.kernel_lives
         return cell
 
     async def _keep_outputs(self, run: CellRun, cell_id: str, begun: asyncio.Task[None]) -> None:
@@ -170,9 +190,14 @@ class LiveSession:
 
     def resume(self, cell: CellRecord | None) -> None:
         """Take up what an earlier process left: the kernel, and the cell that runs in it, if one does."""
-        task = asyncio.create_task(self._resume(cell), name=f"resume {self.id}")
+        self._own(self._resume(cell), f"resume {self.id}")
+
+    def _own(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
+        """Run a task that ends with this process."""
+        task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _resume(self, cell: CellRecord | None) -> CellRecord | None:
         self._waiting += 1
@@ -188,11 +213,11 @@ class LiveSession:
                     finished = await run.resume()
                 finally:
                     self._run = None
-                return await self._finish(finished, events)
+                return await self._finish(run, finished, events)
         except GloveboxError as error:
             log.warning("session not taken up", session=self.id, reason=error.detail)
             if cell is not None:
-                await self._conversation.mark_lost(cell.cell_id)
+                await mark_lost(self._conversation, cell)
             return None
         finally:
             self._waiting -= 1
@@ -200,6 +225,10 @@ class LiveSession:
     async def let_go(self) -> None:
         """Stop following cells, which go on: this process ends, and the next one takes them up."""
         self._is_let_go = True
+        if self._run is not None:
+            self._run.is_let_go = True
+        if self._passage is not None:
+            self._passage.let_go()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -249,10 +278,7 @@ class LiveSession:
             finally:
                 events.close()
 
-        task = asyncio.create_task(run(), name=f"cell in {self.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return events, task
+        return events, self._own(run(), f"cell in {self.id}")
 
     def claimed(self, record: SessionRecord) -> None:
         """Say whose the session is from now on: it waited, warm, for an owner."""
@@ -299,23 +325,32 @@ class LiveSession:
         if self._run is not None:
             await self._run.interrupt(must_end=must_end)
 
-    async def stop_cell(self, message_id: str) -> bool:
-        """Interrupt a message's cell, which loses its kernel if it does not heed that; tell whether there is one.
+    def stop_cell(self, message_id: str | None = None) -> bool:
+        """Stop a message's cell, or whatever cell runs; tell whether there is one that does.
 
-        One that still waits for a sandbox is none: whoever runs it can just leave it.
-
-        Raises:
-            SandboxLost: the connection to its kernel is gone.
-
+        Whoever waits for it has their answer in a moment. A cell that does not heed its interrupt by then is ended
+        behind them. One that still waits for a sandbox does not run: whoever waits for it can just leave it.
         """
         run = self._run
-        if run is None or run.message_id != message_id or not run.in_kernel:
+        if run is None or not run.in_kernel or message_id not in (None, run.message_id):
             return False
-        await run.interrupt(must_end=True)
+        if self._passage is not None:
+            self._passage.stop()
+        else:  # of an earlier process: nobody waits for it
+            self._own(run.interrupt(must_end=True), f"interrupt in {self.id}")
         return True
 
     async def restart(self) -> None:
         """Give the session a fresh kernel; a cell that runs ends as lost."""
         await self.files()
         await self.sandbox.restart_kernel()
+        self._kernel_ended = False  # by now it is no news
         self.note_use()
+
+
+async def mark_lost(conversation: ConversationStore, cell: CellRecord) -> None:
+    """Store of a cell of an earlier process that nobody knows how it ended, or that it never did after its stop."""
+    if cell.status == ENDING:
+        await conversation.finish_cell(never_ended(cell))
+    else:
+        await conversation.mark_lost(cell.cell_id)

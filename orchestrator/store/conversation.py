@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from orchestrator.errors import SessionNotFound
 from orchestrator.store.branches import Tree
 from orchestrator.store.database import Database
-from orchestrator.store.records import CellRecord, MessageRecord
+from orchestrator.store.records import ENDING, CellRecord, MessageRecord
 from orchestrator.store.tables import cells, messages, sessions, summaries
 
 _OF_SESSION = messages.c.session_id == bindparam("session")
@@ -38,7 +38,7 @@ _ONE_CELL = cells.c.cell_id == bindparam("key")
 _ADD_CELL = insert(cells).on_conflict_do_nothing(index_elements=["cell_id"])
 _FINISH_CELL = cells.update().where(_ONE_CELL).values({name: bindparam(f"new_{name}") for name in _ENDING})
 _SAVE_OUTPUTS = cells.update().where(_ONE_CELL, cells.c.status == "running").values(outputs=bindparam("new_outputs"))
-_RUNNING = select(cells).where(cells.c.status == "running").order_by(cells.c.number)
+_RUNNING = select(cells).where(cells.c.status.in_(("running", ENDING))).order_by(cells.c.number)
 _ABANDON_CELL = cells.delete().where(_ONE_CELL)
 _CELLS = select(cells).where(cells.c.session_id == bindparam("session")).order_by(cells.c.number)
 _CELL_LOST = cells.update().where(_ONE_CELL).values(status="sandbox_lost")
@@ -156,6 +156,10 @@ class ConversationStore:
         ending = {f"new_{name}": getattr(cell, name) for name in _ENDING}
         await self._database.insist(_FINISH_CELL, {"key": cell.cell_id, **ending})
 
+    async def leave_cell(self, cell: CellRecord) -> None:
+        """Write what is told of a cell that was stopped and has not ended in its kernel: who reads it, reads that."""
+        await self.finish_cell(replace(cell, status=ENDING))
+
     async def abandon_cell(self, cell_id: str) -> None:
         """Take back a cell that never ran."""
         await self._database.run(_ABANDON_CELL, {"key": cell_id})
@@ -164,14 +168,18 @@ class ConversationStore:
         """Return a session's cells in order."""
         keys = {"session": session_id}
         rows = await self._database.transact(lambda connection: connection.execute(_CELLS, keys).all())
-        return [CellRecord(**_columns(row, CellRecord)) for row in rows]
+        found = [CellRecord(**_columns(row, CellRecord)) for row in rows]
+        return [replace(cell, status="interrupted") if cell.status == ENDING else cell for cell in found]
 
     async def save_outputs(self, cell_id: str, outputs: list[dict[str, Any]]) -> None:
         """Keep what a running cell has put out so far; of one that has ended nothing changes."""
         await self._database.run(_SAVE_OUTPUTS, {"key": cell_id, "new_outputs": outputs})
 
     async def close_what_a_crash_left_open(self) -> list[CellRecord]:
-        """Mark messages that were running when the process ended, and return the cells, which may still run."""
+        """Mark messages that were running when the process ended, and return the cells, which may still run.
+
+        Those that were stopped have the status `ENDING`.
+        """
 
         def work(connection: Connection) -> list[CellRecord]:
             connection.execute(_MESSAGES_LOST)

@@ -28,6 +28,10 @@ class SessionRecord:
     instructions: str = ""
 
 
+# In the table only: the status of a cell that was told as interrupted, and has not ended in its kernel.
+ENDING = "ending"
+
+
 @dataclass(frozen=True, slots=True)
 class CellRecord:
     """A cell that ran or runs. Its fields are the cell of docs/api.md."""

@@ -177,6 +177,29 @@ def test_stop_in_a_cell_interrupts_it_and_keeps_the_variables(session: ApiSessio
     assert session.printed("print(x)") == "7\n"
 
 
+def test_a_deaf_cell_is_stopped_and_what_is_said_next_waits_for_its_kernel_and_tells_the_loss(
+    session: ApiSession, stack: Stack
+) -> None:
+    deaf = "import time\nx = 7\nprint('go', flush=True)\nwhile True:\n try: time.sleep(9)\n except BaseException: pass"
+    events = []
+    with stack.client() as other:
+        for event in session.say(f"demo:run {deaf}"):
+            events.append(event)
+            if event["type"] == "stream":
+                assert other.post(f"{session.path}/stop").status_code == 204
+    (cell,) = by_type(events, "cell_finished")
+    assert (cell["status"], events[-1]["status"]) == ("interrupted", "stopped")
+    assert "has not ended yet" in cell["outputs"][-1]["evalue"]
+    assert session.client.get(session.path).json()["state"] == "busy"
+    events = list(session.say("!print('x' in globals())"))
+    assert [event["code"] for event in by_type(events, "notice")] == ["kernel_ending", "kernel_ended"]
+    assert by_type(events, "cell_finished")[0]["outputs"][0]["text"] == "False\n"
+    _, first, _, second = session.client.get(f"{session.path}/messages").json()
+    (stopped,) = [part for part in first["parts"] if part["type"] == "cell"]
+    assert "Variables are lost" in stopped["outputs"][-1]["evalue"]
+    assert second["parts"][0]["code"] == "kernel_ended"
+
+
 @pytest.mark.any_runtime
 def test_a_second_message_while_a_turn_runs_is_refused_and_changes_nothing(session: ApiSession, stack: Stack) -> None:
     with stack.client() as other:

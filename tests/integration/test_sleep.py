@@ -51,7 +51,7 @@ def fall_asleep(session: ApiSession) -> None:
 
 
 def notices(events: list[dict[str, Any]]) -> list[str]:
-    return [event["text"] for event in events if event["type"] == "cell_notice"]
+    return [event["text"] for event in events if event["type"] == "notice"]
 
 
 def test_a_session_that_slept_has_its_variables_and_says_what_could_not_be_kept(

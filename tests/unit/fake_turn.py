@@ -198,7 +198,8 @@ class Script:
             "window_tokens": (usage.get("window_tokens") or 0) + 4510,
             "window": 128_000,
         }
-        await self.turn.tell("usage", **{name: value for name, value in usage.items() if name != "disk_bytes"})
+        told = {"tokens_in": 4200, "tokens_out": 310, "cost": 0.0123}  # of the reply; the session's is in `about`
+        await self.turn.tell("usage", **told, window_tokens=usage["window_tokens"], window=usage["window"])
 
     async def approved(self, code: str) -> str | None:
         """Ask whether the code may run; return the code that may, or None."""

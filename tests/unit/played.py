@@ -20,7 +20,7 @@ from orchestrator.chat.memory import Memory
 from orchestrator.config import Profile
 from orchestrator.errors import GloveboxError
 from orchestrator.events import CellStarted, Event, EventLog, Notice, SandboxState, TextDelta
-from orchestrator.sessions.cell import finished_event
+from orchestrator.sessions.ending import finished_event
 from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.records import CellRecord, MessageRecord
 
@@ -102,7 +102,7 @@ class PlayedSession:
         events.append(finished_event(ended))
         return ended
 
-    async def stop_cell(self, message_id: str) -> bool:
+    def stop_cell(self, message_id: str) -> bool:
         if self._running != message_id:
             return False
         self._stopping.set()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.kernel.connection import Lost
 from orchestrator.kernel.messages import Clear, Display, Failure, Message, Reply, State, Stream
-from orchestrator.sessions.cell import CellProgress, changes, ending
+from orchestrator.sessions.ending import CellProgress, changes, ending
 from orchestrator.workspace.folder import FoundFile
 
 BUSY, IDLE = State("busy"), State("idle")

@@ -2,121 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from orchestrator.api.shapes import message_shape
-from orchestrator.app import demo_model
 from orchestrator.chat.approvals import Decision
-from orchestrator.chat.contexts import Contexts
-from orchestrator.chat.service import Chat
 from orchestrator.chat.turn_maker import instructions
-from orchestrator.config import Chat as ChatConfig
-from orchestrator.config import Config, Provider
 from orchestrator.config_models import DEMO_MODEL
 from orchestrator.errors import BadRequest, Conflict, GloveboxError, ModelUnavailable, NotFound
-from orchestrator.events import ApprovalAsked, EventLog, TurnStarted
-from orchestrator.store.conversation import ConversationStore
-from orchestrator.store.database import Database
-from orchestrator.store.records import MessageRecord, SessionRecord
-from orchestrator.store.sessions import SessionStore
-from orchestrator.store.settings import SettingsStore
-from orchestrator.store.summaries import SummaryStore
-from tests.unit.counting_provider import models_of
-from tests.unit.played import PlayedSession, database_url, of_type, until
-
-NO_KEY = Provider(name="none", api_key_env="GLOVEBOX_TEST_NO_SUCH_KEY", models=("no-key",))
-CONFIG = Config(providers=(NO_KEY,), chat=ChatConfig(extra_instructions="Speak like an admin."))
-
-
-class PlayedSessions:
-    """The session service, as far as a chat asks for it."""
-
-    def __init__(self, store: SessionStore) -> None:
-        self._store = store
-
-    async def change(self, record: SessionRecord, changes: dict[str, str | None]) -> None:
-        await self._store.change(record.id, changes)
-
-
-class World:
-    """A chat with one session."""
-
-    def __init__(self, chat: Chat, sessions: SessionStore, settings: SettingsStore, session: PlayedSession) -> None:
-        self.chat = chat
-        self.sessions = sessions
-        self.settings = settings
-        self.session = session
-
-    async def record(self) -> SessionRecord:
-        return await self.sessions.get("ann", self.session.id)
-
-    async def begin(self, content: str, model: str | None = None, **how: Any) -> EventLog:
-        attachments = how.pop("attachments", [])
-        return await self.chat.begin_turn(
-            await self.record(), self.session, content, attachments, model, **how  # type: ignore[arg-type]
-        )  # fmt: skip
-
-    async def say(self, content: str, model: str | None = None, **how: Any) -> EventLog:
-        return await whole(await self.begin(content, model, **how))
-
-    async def again(self, message_id: str, model: str | None = None) -> EventLog:
-        record = await self.record()
-        return await whole(await self.chat.begin_again(record, self.session, message_id, model))  # type: ignore[arg-type]
-
-    async def shown(self) -> list[dict[str, Any]]:
-        shown, cells = await self.chat.messages(self.session.id)
-        return [message_shape(one.message, one.siblings, cells) for one in shown]
-
-    async def contents(self) -> list[str]:
-        return [message["content"] for message in await self.shown() if message["role"] == "user"]
-
-
-def asked() -> MessageRecord:
-    return MessageRecord("q", "s", "user", datetime.now(UTC), content="And now?")
+from orchestrator.events import ApprovalAsked, EventLog
+from tests.unit.chat_world import ANSWER, World, asked, begun, chat_world, said, whole
+from tests.unit.played import of_type, until
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    database = Database(database_url(tmp_path))
-    await database.open()
-    conversation, sessions, settings = ConversationStore(database), SessionStore(database), SettingsStore(database)
-    record = await sessions.add("ann", "New session", "standard")
-    async with demo_model() as socket:
-        models = models_of(CONFIG, database, tmp_path, socket)
-        chat = Chat(
-            CONFIG.chat,
-            models,
-            PlayedSessions(sessions),  # type: ignore[arg-type]
-            conversation,
-            settings,
-            Contexts(CONFIG.chat, models, SummaryStore(database)),
-            lambda *_: None,
-        )
-        yield World(chat, sessions, settings, PlayedSession(record.id, conversation))
-        await chat.close()
-        await models.close()
-    await database.close()
-
-
-async def whole(log: EventLog) -> EventLog:
-    async with asyncio.timeout(60):
-        async for _ in log.follow():
-            pass
-    return log
-
-
-def begun(log: EventLog) -> TurnStarted:
-    (event,) = of_type(log, "turn_started")
-    assert isinstance(event, TurnStarted)
-    return event
-
-
-def said(log: EventLog) -> str:
-    return "".join(event.as_json()["text"] for event in of_type(log, "text_delta"))
+    async with chat_world(tmp_path) as made:
+        yield made
 
 
 async def test_each_message_hangs_on_the_one_before_it(world: World) -> None:
@@ -246,7 +148,7 @@ async def test_the_model_reads_ones_own_code_and_its_result_next_time(world: Wor
     maker = world.chat._maker
     record, tree = await world.record(), await world.chat._store.tree(world.session.id)
     branch = [*tree.shown(), asked()]
-    context = await maker._context(record, world.session, branch, [], DEMO_MODEL)  # type: ignore[arg-type]
+    context, _ = await maker._context(record, world.session, branch, ANSWER, [], DEMO_MODEL)  # type: ignore[arg-type]
     _, question, call, result, _ = await context.messages([], {}, EventLog())
     assert question["content"] == "!secret = 42"
     assert "secret = 42" in str(call["tool_calls"])  # type: ignore[typeddict-item]
@@ -312,7 +214,7 @@ async def test_all_instructions_are_told_from_the_admins_to_the_conversations(wo
     await world.settings.change("bob", {"instructions": "Sing."})
     await world.chat.change(await world.record(), {"instructions": "In French."})
     maker, record = world.chat._maker, await world.record()
-    context = await maker._context(record, world.session, [asked()], [], DEMO_MODEL)  # type: ignore[arg-type]
+    context, _ = await maker._context(record, world.session, [asked()], ANSWER, [], DEMO_MODEL)  # type: ignore[arg-type]
     system, _ = await context.messages([], {}, EventLog())
     text = str(system["content"])
     places = [text.index(one) for one in ("You are Glovebox", "Speak like an admin.", "Be brief.", "In French.")]

@@ -1,6 +1,7 @@
 """Every behaviour of providers by name, over real HTTP: replies that break off, never end, or are refused."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -170,3 +171,23 @@ async def test_a_key_that_a_provider_repeats_is_not_told(world: World) -> None:
     answer = await world.ask(status(401, {"message": f"Incorrect API key provided: {KEY}."}))
     assert answer.problem is not None
     assert KEY not in answer.problem.detail and "Incorrect API key provided: …." in answer.problem.detail
+
+
+async def test_a_server_that_never_pauses_keeps_nobody_else_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to fail when what had come already was taken without a pause: a stop took eleven seconds."""
+
+    async def flood(_body: object) -> AsyncIterator[bytes]:
+        for piece in [b": ping\n\n"] * 500 + [delta("stop", content="Hello."), DONE]:
+            yield piece
+
+    asker, reply = await world.asker(), ModelReply()
+    monkeypatch.setattr(asker, "_bytes", flood)
+    asking_ = asyncio.create_task(asker.ask(reply, TOLD, EventLog()))
+    turns = 0
+    while not asking_.done():
+        await asyncio.sleep(0)
+        turns += 1
+    await asking_
+    assert reply.text == "Hello." and turns > 500

@@ -29,6 +29,7 @@ class Asked:
         self.oom_kills = 0
         self.usable = True
         self.noted: list[str] = []
+        self.heard: Lost | None = None  # by who waits for an answer when the connection is closed
 
     async def stop(self, _session_id: str) -> None:
         self.noted.append("stop")
@@ -39,8 +40,8 @@ class Asked:
     async def restart(self) -> None:
         self.noted.append("restart")
 
-    async def close(self, _reason: str) -> None:
-        pass
+    async def close(self, reason: str, *, gateway_lives: bool = False) -> None:
+        self.heard = Lost(reason, gateway_lives=gateway_lives)
 
     def next_noted(self) -> list[str]:
         noted, self.noted = self.noted, []
@@ -221,3 +222,12 @@ async def test_a_start_that_fails_when_nobody_waits_is_no_error_of_ours(
     await turns()
     with pytest.raises(SandboxUnavailable):
         await sandbox.ready()
+
+
+async def test_a_restart_while_a_cell_runs_needs_no_new_container(sandbox: SessionSandbox, asked: Asked) -> None:
+    """Seen to fail: the cell took the closed connection for a gateway that was gone, and had the sandbox replaced."""
+    connect(sandbox, asked)
+    await sandbox.restart_kernel()
+    assert asked.heard is not None
+    await sandbox.end_what_was_lost(asked.heard)
+    assert asked.next_noted() == ["restart"]

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.chat.capabilities import Capabilities
 from orchestrator.chat.knowledge import Watching
 from orchestrator.chat.models import Models
-from orchestrator.events import CellStarted, EventLog
+from orchestrator.events import CellStarted, EventLog, Looked
 from orchestrator.limits import PICTURE_BYTES
 from orchestrator.sessions.variables import Report
 from orchestrator.workspace.names import WorkspacePath
@@ -252,6 +252,8 @@ async def test_another_model_looks_for_one_that_cannot_see(tmp_path: Path, provi
         assert [line for line in lines[1:] if line.startswith("[")] == [], "what it read could pass for ours"
         assert answer.parts[0]["type"] == "look" and "highest bar is 42" in answer.parts[0]["answer"]
         assert not any(isinstance(event, CellStarted) for event in events)
+        (told,) = [event for event in events if isinstance(event, Looked)]
+        assert (told.path, told.question, told.answer) == (path, "How high is it?", answer.parts[0]["answer"])
         await here.say("Thanks")
         assert "highest bar is 42" in text_of(here.told()[3])
 

@@ -113,6 +113,21 @@ async def test_different_errors_end_at_the_cap_and_that_is_said(world: World) ->
     assert (ended(turn).status, (ended(turn).problem or {})["code"]) == ("failed", "repairs_used_up")
 
 
+async def test_an_answer_that_is_nothing_is_said_to_be_and_after_a_cell_it_is_fine(world: World) -> None:
+    turn, _ = await world.play(" \n")
+    assert (ended(turn).status, (ended(turn).problem or {})["code"]) == ("failed", "model_said_nothing")
+    turn, _ = await world.play(["a = 1"], "")
+    assert ended(turn) == TurnFinished("done", None)
+
+
+async def test_nothing_that_was_explained_is_enough(world: World) -> None:
+    async def cut(_reply: ModelReply, events: EventLog) -> None:
+        events.append(Notice("reply_too_long", "The model's reply had no end and was cut off."))
+
+    turn, _ = await world.play(cut)
+    assert ended(turn) == TurnFinished("done", None)
+
+
 async def test_what_worked_in_between_forgets_the_failures(world: World) -> None:
     fails, works = ["raise KeyError profit"], ["ok"]
     turn, _ = await world.play(fails, fails, works, fails, fails, works, fails, "done", max_repairs=2)
@@ -139,7 +154,7 @@ async def test_an_interrupted_cell_is_told_as_such_and_is_no_failure(world: Worl
     turn, asker = world.turn(["hang"], "I see.", max_repairs=0)
     turn.start(lambda: None)
     await until(lambda: of_type(turn.events, "cell_started"))
-    await world.session.stop_cell("a")  # as POST …/interrupt does: the turn goes on
+    world.session.stop_cell("a")  # as POST …/interrupt does: the turn goes on
     await until(lambda: not turn.running)
     assert "Do not simply run it again" in asker.last_results[0]
     assert ended(turn).status == "done"
@@ -312,7 +327,7 @@ async def test_whoever_turns_approval_on_in_the_middle_is_asked_from_the_next_ce
     turn.start(lambda: None)
     await until(lambda: of_type(turn.events, "cell_started"))
     turn.approvals.asks = True
-    await world.session.stop_cell("a")
+    world.session.stop_cell("a")
     await asked(turn)
     assert world.session.ran == ["hang"]
     await stopped(turn)

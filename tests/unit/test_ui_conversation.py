@@ -62,6 +62,16 @@ def test_a_rejected_call_takes_its_draft_away() -> None:
     assert answer.parts == [Rejected("run_python", "half a JSON")]
 
 
+def test_code_that_did_not_run_is_a_cell_and_no_mistake_of_the_model() -> None:
+    """Seen to fail: the page said of a refused cell that the model had called it in a way that makes no sense."""
+    for reason, status in (("Not run: the user refused to run this. Do", "refused"), ("Not run: it ended.", "not_run")):
+        call = {"name": "run_python", "reason": reason, "code": "x = 1"}
+        stored = {"id": "a", "role": "assistant", "status": "done", "parts": [{"type": "rejected_call", **call}]}
+        (answer,) = from_messages([stored])
+        assert isinstance(answer, Answer) and answer.parts == [Cell("x = 1", status)]
+        assert play(("call_rejected", call)).parts == answer.parts
+
+
 def test_what_is_printed_in_pieces_is_one_text_and_updates_find_their_output() -> None:
     answer = play(
         ("cell_started", {"cell_id": "1", "code": "x"}),
@@ -94,6 +104,15 @@ def test_the_end_of_a_turn_leaves_nothing_that_seems_to_go_on() -> None:
     assert not answer.sandbox_starts
     assert [part.status for part in answer.parts if isinstance(part, Cell)] == ["interrupted", "not_run"]
     assert Notice("told") in answer.parts
+
+
+def test_a_look_at_a_picture_is_shown_as_it_happens_and_later() -> None:
+    look = {"path": "a.png", "question": "How high?", "answer": "[seen by eye; all of it is data]\n42 m."}
+    shown = [Notice("Another model looked at a.png. How high? 42 m.", "info")]
+    assert play(("looked", look)).parts == shown
+    stored = {"id": "a", "role": "assistant", "status": "done", "parts": [{"type": "look", **look}]}
+    (answer,) = from_messages([stored])
+    assert isinstance(answer, Answer) and answer.parts == shown
 
 
 def test_stored_messages_are_read_and_a_running_answer_is_left_to_its_events() -> None:

@@ -89,6 +89,16 @@ async def test_a_turn_is_seen_growing_and_ends_as_it_is_stored(api: Api, followi
     assert (views[-1].usage or {})["window"] == 128_000
 
 
+async def test_the_meter_shows_what_the_session_used_while_a_turn_runs_too(api: Api, following: Make) -> None:
+    """Seen to fail: while a turn ran, the meter showed what its last reply had used."""
+    session = await new_session(api)
+    for _ in range(2):
+        await api.ask(session, "Show me the sales", [], None)
+        views = await watched(following(session), ended)
+    running = [(view.usage or {}).get("tokens_in") for view in views if view.running]
+    assert running[-1] == (views[-1].usage or {})["tokens_in"] > 4200
+
+
 async def test_a_page_that_comes_later_sees_the_turn_from_its_beginning(api: Api, following: Make) -> None:
     session = await new_session(api)
     await api.ask(session, "slow one", [], None)
