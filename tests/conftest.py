@@ -1,6 +1,7 @@
 """What the suites share: one stack for all that needs containers, and sessions that are deleted after their test."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.engine import ROOT
+from tests.scheduling import Scheduling
 from tests.stack import RUNTIMES, ApiSession, MakeSession, Stack, running_stack
 
+# Where this is set, each process that a test starts compiles all libraries anew, and takes ten times as long.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A slow machine is no finding. Where the build server judges a change, it is judged by the same examples each time; new
 # ones are looked for wherever else the tests run.
 settings.register_profile(
@@ -30,6 +35,10 @@ def root() -> Path:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "any_runtime: the OCI runtime makes no difference, so it is run with one only")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config) -> Scheduling | None:
+    return Scheduling(config) if config.getoption("dist") == "loadscope" else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

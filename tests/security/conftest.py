@@ -1,6 +1,7 @@
 """A stack for this suite alone: the orchestrator's memory is one of its oracles."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,17 @@ def peer(make_session: MakeSession) -> ApiSession:
     session = make_session()
     session.run("1+1")
     return session
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what was measured to the process that prints it."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["peers"] = watch.REPORT
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    watch.REPORT += getattr(node, "workeroutput", {}).get("peers", [])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
