@@ -37,8 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "any_runtime: the OCI runtime makes no difference, so it is run with one only")
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config) -> Scheduling | None:
-    return Scheduling(config) if config.getoption("dist") == "loadscope" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    return Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -46,6 +46,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "runtime" in metafunc.fixturenames:
         alike = metafunc.definition.get_closest_marker("any_runtime")
         metafunc.parametrize("runtime", RUNTIMES[:1] if alike else RUNTIMES, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out the other runtimes where a single case is marked as `any_runtime`."""
+    items[:] = [
+        item for item in items if not (runtime_of(item) in RUNTIMES[1:] and item.get_closest_marker("any_runtime"))
+    ]
+
+
+def runtime_of(item: pytest.Item) -> str | None:
+    return item.callspec.params.get("runtime") if hasattr(item, "callspec") else None
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 
 from tests.security import watch
-from tests.stack import ApiSession, MakeSession, Stack, running_stack
+from tests.stack import ApiSession, MakeSession, Stack, stopping_stack
+
+# Values that no test here judges, and that they would have to wait for.
+LIMITS = {"SANDBOX_ADOPT_S": 6.0, "RESTART_S": 15.0, "SPILL_FILE_BYTES": 256 << 20, "USAGE_ENTRIES": 10_000}
 
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory, runtime: str) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("stack"), runtime) as running:
+    made = Stack(tmp_path_factory.mktemp("stack"), runtime=runtime, limits=LIMITS)
+    with stopping_stack(made) as running:
         yield running
 
 
