@@ -2,6 +2,7 @@
 # Sourced by ../glovebox for `test`: prepares what the suites need, and runs them.
 # shellcheck disable=SC2034
 MOST_UNSTEADY=5 TEST_PROCESSES=${GLOVEBOX_TEST_PROCESSES:-2} TEST_CACHE=.glovebox/pytest TESTS_FOUND=0 TIMES=() IMAGES_PID=
+unset PYTHONDONTWRITEBYTECODE # where it is set, each of many processes compiles all libraries anew
 
 note_time() { # <of what> <SECONDS at its beginning>
   local took=$((SECONDS - $2))
