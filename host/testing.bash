@@ -60,7 +60,7 @@ run_pytest() { # <argument...>: what pytest says, without a cache of earlier run
 # Runs a suite; where few tests failed, those run once more by themselves. Who passes then is unsteady, which is said, and
 # who fails twice has failed. With arguments it is one plain run: whoever gives them looks at something particular.
 run_suite() { # <suite> [<argument of pytest...>]
-  local folder=tests/$1 distribution=load status=0 failed again; shift
+  local folder=tests/$1 distribution=load status=0 failed again item; shift
   if (($#)); then run_pytest "$folder" "$@"; return; fi
   if [[ $folder != tests/unit ]]; then distribution=loadscope; fi # tests/scheduling.py: who shares a stack
   run_pytest "$folder" --cache-clear --durations=20 -n "$TEST_PROCESSES" --dist "$distribution" || status=$?

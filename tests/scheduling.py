@@ -8,7 +8,7 @@ import re
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-# Tests that look at what the whole host has, or take much of it, run one after the other.
+# Tests that look at what the whole host has, or take much of it, run one after the other; those of gVisor much later.
 OF_THE_WHOLE_HOST = {
     "security/test_bombs.py",
     "security/test_fills.py",
@@ -41,16 +41,15 @@ def scope_of(nodeid: str) -> str:
     """Return what this test must run together with: a name, after the runtime where the test has one."""
     path, _, test = nodeid.partition("::")
     path = path.removeprefix("tests/")
-    if path in TOGETHER:
-        return TOGETHER[path]
+    name = TOGETHER.get(path, path)
     found = _RUNTIME.search(test)
-    return f"{found[1]} {path}" if found else path
+    return f"{found[1]} {name}" if found else name
 
 
 def turn(scope: str) -> tuple[bool, int]:
     """Return when a scope's turn is: that of gVisor last, so that a process changes its stack once."""
-    runtime, _, path = scope.rpartition(" ") if scope.startswith("run") else ("", "", scope)
-    return runtime == "runsc", LONG.index(path) if path in LONG else len(LONG)
+    runtime, _, name = scope.partition(" ") if scope.startswith(("runc ", "runsc ")) else ("", "", scope)
+    return runtime == "runsc", LONG.index(name) if name in LONG else len(LONG)
 
 
 class Scheduling(LoadScopeScheduling):

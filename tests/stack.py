@@ -28,7 +28,7 @@ STANDARD = {
     "memory_mb": 1024,
     "pids": 256,
     "disk_mb": 4096,
-    "cell_timeout_s": 60,
+    "cell_timeout_s": 180,
     "idle_s": 900,
 }
 PROFILES: dict[str, Any] = {
@@ -135,7 +135,7 @@ class Stack:
 
     def client(self, **options: Any) -> httpx2.Client:
         # Without `verify` each would read all certificates there are, and there is no TLS here.
-        return httpx2.Client(base_url=self.url, timeout=120, trust_env=False, verify=False, **options)
+        return httpx2.Client(base_url=self.url, timeout=300, trust_env=False, verify=False, **options)
 
     def counted(self, name: str) -> float:
         """Return a counter of the orchestrator's, with all its labels taken together."""

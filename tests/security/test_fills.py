@@ -65,7 +65,7 @@ def test_very_many_files_are_stopped_and_can_be_deleted_and_the_session_as_well(
         for _ in range(30):
             if session.run("import shutil; shutil.rmtree('many')", timeout_s=30)["status"] == "ok":
                 break
-        assert session.printed("print(os.listdir('.'))") == "[]\n"
+        assert session.printed("import os; print(os.listdir('.'))") == "[]\n"
         session.run(make.format(FILES_FOR_S / 4), timeout_s=30)
         session.delete()
     assert_held(watch)
