@@ -48,6 +48,7 @@ def test_s7_an_inode_bomb_takes_none_of_the_hosts(session: ApiSession, stack: Ha
     assert os.statvfs(stack.disk(session.id)).f_files < 2 * inodes(DISK_MB), "it is not a disk of this session's"
 
 
+@pytest.mark.any_runtime
 def test_s7_a_deep_or_wide_disk_is_deleted_in_no_time(session: ApiSession, stack: HardStack) -> None:
     session.run(
         "import os\nfor n in range(1500):\n    os.mkdir('d'); os.chdir('d')\nos.chdir('/mnt/data')\n"

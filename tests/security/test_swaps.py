@@ -150,7 +150,7 @@ def test_nothing_outside_is_reached_through_the_api_either(make_session: MakeSes
 
     def use(worker: int) -> None:
         with stack.client() as client:
-            for number in range(500):
+            for number in range(300):
                 path = f"{attacker.path}/files/{NAMES[number % 2]}"
                 match (number + worker) % 5:
                     case 0:
