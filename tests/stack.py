@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-import random
+import secrets
 import signal
 import socket
 import sqlite3
@@ -90,7 +90,7 @@ class Stack:
         self._environ |= environ or {}
         self.spawner: subprocess.Popen[bytes] | None = None
         self.orchestrator: subprocess.Popen[bytes] | None = None
-        self._first_number = random.randrange(10**6, 10**9)
+        self._first_number = 10**6 + secrets.randbelow(10**9)
 
     def start_spawner(self) -> None:
         (self.folder / "spawner.sock").unlink(missing_ok=True)  # a killed one leaves it
@@ -271,7 +271,9 @@ def wait_for(condition: Any, what: str, seconds: float = _START_S) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+    """Return a port that nobody listens on, of those that no outgoing connection is given meanwhile."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
