@@ -130,7 +130,7 @@ def test_gateways_that_do_not_let_us_in_properly_are_replaced(stack: Stack, peer
 def test_gateways_that_break_the_protocol_are_replaced(stack: Stack, peer: ApiSession, attack: Attack) -> None:
     before = stack.counted("glovebox_gateway_violations_total")
     with watching(stack, peer) as watch:
-        each(some(POISON, stack), lambda case: attack(case, {"sandbox_lost"}), 2)
+        each(some(POISON, stack), lambda case: attack(case, {"sandbox_lost"}), 3)
     assert_held(watch)
     assert stack.counted("glovebox_gateway_violations_total") - before >= len(some(POISON, stack))
 
@@ -139,13 +139,13 @@ def test_gateways_without_an_end_are_replaced_when_the_time_is_over(
     stack: Stack, peer: ApiSession, attack: Attack
 ) -> None:
     with watching(stack, peer) as watch:
-        each(some(ENDLESS, stack), lambda case: attack(case, {"timeout", "sandbox_lost"}), 2)
+        each(some(ENDLESS, stack), lambda case: attack(case, {"timeout", "sandbox_lost"}), 3)
     assert_held(watch)
 
 
 def test_gateways_that_say_too_much_cost_only_their_own_session(stack: Stack, peer: ApiSession, attack: Attack) -> None:
     with watching(stack, peer) as watch:
-        each(some(ENDING, stack), lambda case: attack(case, {"ok", "error", "timeout", "sandbox_lost"}), 2)
+        each(some(ENDING, stack), lambda case: attack(case, {"ok", "error", "timeout", "sandbox_lost"}), 3)
     assert_held(watch)
 
 
