@@ -123,6 +123,7 @@ REFUSED_SHARE = 0.75  # of what was told before
 SMALLEST_SHARE = 0.2  # of a window, however often that came
 SMALLEST_ROOM_TOKENS = 300  # for a question and what came before it
 PICTURES_TOLD = 12  # in one request
+DEMO_PACE_S = 0.015  # between two pieces of the demo model's answer, as from a model
 
 STOP_S = 15.0  # a stopped turn that takes longer is ended as it is
 

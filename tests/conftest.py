@@ -1,6 +1,7 @@
 """What the suites share: one stack for all that needs containers, and sessions that are deleted after their test."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.engine import ROOT
+from tests.scheduling import Scheduling
 from tests.stack import RUNTIMES, ApiSession, MakeSession, Stack, running_stack
 
+# Where this is set, each process that a test starts compiles all libraries anew, and takes ten times as long.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A slow machine is no finding. Where the build server judges a change, it is judged by the same examples each time; new
 # ones are looked for wherever else the tests run.
 settings.register_profile(
@@ -32,11 +37,26 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "any_runtime: the OCI runtime makes no difference, so it is run with one only")
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    return Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run whoever asks for a runtime, or for a stack, once with each."""
     if "runtime" in metafunc.fixturenames:
         alike = metafunc.definition.get_closest_marker("any_runtime")
         metafunc.parametrize("runtime", RUNTIMES[:1] if alike else RUNTIMES, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out the other runtimes where a single case is marked as `any_runtime`."""
+    items[:] = [
+        item for item in items if not (runtime_of(item) in RUNTIMES[1:] and item.get_closest_marker("any_runtime"))
+    ]
+
+
+def runtime_of(item: pytest.Item) -> str | None:
+    return item.callspec.params.get("runtime") if hasattr(item, "callspec") else None
 
 
 @pytest.fixture(scope="session")

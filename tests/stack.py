@@ -3,8 +3,10 @@
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -26,7 +28,7 @@ STANDARD = {
     "memory_mb": 1024,
     "pids": 256,
     "disk_mb": 4096,
-    "cell_timeout_s": 60,
+    "cell_timeout_s": 180,
     "idle_s": 900,
 }
 PROFILES: dict[str, Any] = {
@@ -41,6 +43,11 @@ PROFILES: dict[str, Any] = {
 }
 IMAGE = os.environ.get("GLOVEBOX_TEST_IMAGE")  # of sandboxes, to try one before it becomes the one that is used
 RUNTIMES = os.environ.get("GLOVEBOX_TEST_RUNTIMES", "runc,runsc").split(",")
+# Runs a part with other limits (orchestrator/limits.py): what a test does not judge, it need not wait for.
+_WITH_LIMITS = (
+    "import json, runpy, sys; from orchestrator import limits; vars(limits).update(json.loads(sys.argv.pop())); "
+    "runpy.run_module(sys.argv.pop(), run_name='__main__', alter_sys=True)"
+)
 _START_S = 120  # on a machine that does much else at the same time
 
 
@@ -59,9 +66,11 @@ class Stack:
         config: dict[str, Any] | None = None,
         environ: dict[str, str] | None = None,
         runtime: str = "runc",
+        limits: dict[str, float] | None = None,
     ) -> None:
         self.folder = folder
         self.runtime = runtime
+        self._limits = {"DEMO_PACE_S": 0.002} | (limits or {})
         self.profiles = profiles(runtime)
         self.instance = f"gbtest-{uuid.uuid4().hex[:12]}"
         self.port = free_port()
@@ -78,11 +87,10 @@ class Stack:
         self._environ.pop("OPENAI_API_KEY", None)
         for name in ("TOKEN", "DATABASE_URL", "ADMIN_PASSWORD", "BIND", "DATA_VOLUME"):
             self._environ.pop(f"GLOVEBOX_{name}", None)
-        # Where it is set, every start compiles all libraries anew, and takes ten times as long.
-        self._environ.pop("PYTHONDONTWRITEBYTECODE", None)
         self._environ |= environ or {}
         self.spawner: subprocess.Popen[bytes] | None = None
         self.orchestrator: subprocess.Popen[bytes] | None = None
+        self._first_number = 10**6 + secrets.randbelow(10**9)
 
     def start_spawner(self) -> None:
         (self.folder / "spawner.sock").unlink(missing_ok=True)  # a killed one leaves it
@@ -93,6 +101,14 @@ class Stack:
         self.orchestrator = self._start("orchestrator", "orchestrator.log")
         with self.client() as client:  # one: each reads all certificates there are
             wait_for(lambda: self._answers(client), "the orchestrator")
+        self._number_sessions()
+
+    def mend(self) -> None:
+        """Start again what does not run."""
+        if self.spawner is None or self.spawner.poll() is not None:
+            self.start_spawner()
+        if self.orchestrator is None or self.orchestrator.poll() is not None:
+            self.start_orchestrator()
 
     def kill(self, process: subprocess.Popen[bytes] | None, number: int = signal.SIGKILL) -> None:
         if process is not None and process.poll() is None:
@@ -118,7 +134,8 @@ class Stack:
         return found
 
     def client(self, **options: Any) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, timeout=120, trust_env=False, **options)
+        # Without `verify` each would read all certificates there are, and there is no TLS here.
+        return httpx2.Client(base_url=self.url, timeout=300, trust_env=False, verify=False, **options)
 
     def counted(self, name: str) -> float:
         """Return a counter of the orchestrator's, with all its labels taken together."""
@@ -142,10 +159,22 @@ class Stack:
         return (self.folder / name).read_text()
 
     def _start(self, module: str, log: str) -> subprocess.Popen[bytes]:
+        how = ["-c", _WITH_LIMITS, module, json.dumps(self._limits)]
         with (self.folder / log).open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", module], cwd=ROOT, env=self._environ, stdout=output, stderr=subprocess.STDOUT
+                [sys.executable, *how], cwd=ROOT, env=self._environ, stdout=output, stderr=subprocess.STDOUT
             )
+
+    def _number_sessions(self) -> None:
+        """Begin far from other stacks: uids of sandboxes come of these numbers, and a kernel counts by uid."""
+        path = self.folder / "data" / "glovebox.sqlite"
+        if not path.exists():
+            return
+        with contextlib.closing(sqlite3.connect(path, timeout=60)) as database, database:
+            highest = database.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'sessions'").fetchone()[0]
+            if (highest or 0) < self._first_number:
+                database.execute("DELETE FROM sqlite_sequence WHERE name = 'sessions'")
+                database.execute("INSERT INTO sqlite_sequence VALUES ('sessions', ?)", (self._first_number,))
 
     def _answers(self, client: httpx2.Client) -> bool:
         assert self.orchestrator is None or self.orchestrator.poll() is None, self.log("orchestrator.log")
@@ -242,7 +271,9 @@ def wait_for(condition: Any, what: str, seconds: float = _START_S) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+    """Return a port that nobody listens on, of those that no outgoing connection is given meanwhile."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port

@@ -18,9 +18,9 @@ from orchestrator.demo_model.conversation import read_turn
 from orchestrator.demo_model.hooks import misbehave
 from orchestrator.demo_model.reply import TOOL, Refusal, Reply
 from orchestrator.demo_model.scenarios import answer
+from orchestrator.limits import DEMO_PACE_S
 
 MODEL_ID = "glovebox-demo"
-PACE_S = 0.015
 
 
 class StreamOptions(BaseModel):
@@ -51,7 +51,7 @@ class ChatRequest(BaseModel):
         return self.stream_options is not None and self.stream_options.include_usage
 
 
-def demo_app(pace_s: float = PACE_S) -> FastAPI:
+def demo_app(pace_s: float = DEMO_PACE_S) -> FastAPI:
     """Make the demo model's server.
 
     Args:

@@ -19,7 +19,7 @@ def running_fake_api(folder: Path) -> Iterator[str]:
     """Run the stand-in of the API."""
     port = free_port()
     command = ["-m", "uvicorn", "--port", str(port), "--log-level", "warning", "tests.unit.fake_api:app"]
-    with _running(folder / "api.log", command, {}):
+    with _running(folder / "api.log", command, {"FAKE_PACE": "0.005"}):
         wait_for(lambda: _answers(f"http://127.0.0.1:{port}/v1/me"), "the stand-in of the API")
         yield f"http://127.0.0.1:{port}"
 

@@ -26,7 +26,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ports = free_port(), free_port()
     folder = tmp_path_factory.mktemp("page")
     environ = dict(os.environ) | {
-        "FAKE_PACE": "0.02",
+        "FAKE_PACE": "0.005",
         "GLOVEBOX_API": f"http://127.0.0.1:{ports[0]}",
         "GLOVEBOX_UI_PORT": str(ports[1]),
         "GLOVEBOX_TOKEN": "",

@@ -252,7 +252,7 @@ def test_keys_open_the_sheet_and_a_new_session_and_stop(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#gb-help")).to_have_count(0)
     expect(page.locator("#prompt textarea")).to_be_focused()
-    page.locator("#prompt textarea").fill("slow please")
+    page.locator("#prompt textarea").fill("hold on, please")
     page.keyboard.press("Enter")
     expect(page.locator("#stop")).to_be_visible(timeout=SLOW)
     page.keyboard.press("Escape")

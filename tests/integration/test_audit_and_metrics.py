@@ -2,6 +2,7 @@
 
 import socket
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,6 +37,14 @@ def audit(stack: Stack) -> list[dict[str, Any]]:
     found = [dict(row) for row in connection.execute("SELECT * FROM audit ORDER BY id")]
     connection.close()
     return found
+
+
+def so_far(stack: Stack, client: httpx2.Client) -> int:
+    """Return how many entries there are, when all that came before is written: they are written in order."""
+    mark = uuid.uuid4().hex
+    client.post("/v1/sessions", json={"profile": mark})
+    wait_for(lambda: any(mark in one["detail"] for one in audit(stack)), "all entries of before")
+    return len(audit(stack))
 
 
 def noted(stack: Stack, before: int, detail: str) -> dict[str, Any]:
@@ -89,7 +98,7 @@ POLICY: list[tuple[str, str, str, Act]] = [
 def test_a_refusal_by_policy_is_counted_and_written_down(
     stack: Stack, client: httpx2.Client, make_session: MakeSession, code: str, user: str, action: str, act: Act
 ) -> None:
-    entries, before = len(audit(stack)), metrics(client).get(("glovebox_refusals_total", code), 0)
+    entries, before = so_far(stack, client), metrics(client).get(("glovebox_refusals_total", code), 0)
     answer = act(client, make_session)
     if answer is not None:
         assert answer.json()["code"] == code
@@ -101,7 +110,7 @@ def test_a_refusal_by_policy_is_counted_and_written_down(
 
 
 def test_a_refusal_that_is_no_policy_is_counted_only(stack: Stack, client: httpx2.Client) -> None:
-    entries, before = len(audit(stack)), metrics(client)
+    entries, before = so_far(stack, client), metrics(client)
     client.get(f"/v1/sessions/{'0' * 32}")
     client.post("/v1/sessions", json={"nmae": "x"})
     client.get("/no/such/route")
@@ -115,7 +124,7 @@ def test_a_refusal_that_is_no_policy_is_counted_only(stack: Stack, client: httpx
 
 
 def test_a_flood_of_refusals_is_counted_but_does_not_fill_the_log(stack: Stack, client: httpx2.Client) -> None:
-    entries, before = len(audit(stack)), metrics(client)
+    entries, before = so_far(stack, client), metrics(client)
     for number in range(200):
         client.get(f"/flood/{number}", headers={"Host": "evil.com"})
     entry = noted(stack, entries, "wrong_host: ")

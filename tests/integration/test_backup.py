@@ -46,12 +46,12 @@ class Installation:
         return self._run("./glovebox", *arguments)
 
     def remove(self) -> None:
-        self._run("docker", "compose", "down", "--timeout", "2")
+        self._run("docker", "compose", "kill")
         for container in docker("ps", "-aq", "--filter", f"label=glovebox.instance={self.instance}").split():
             docker("rm", "-f", container)
-        for volume in self.volumes:
-            self._run("docker", "volume", "rm", volume)
         self._run("docker", "compose", "down", "--volumes")
+        for volume in self.volumes[:-1]:
+            self._run("docker", "volume", "rm", volume)
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, cwd=ROOT, env=self.environ, capture_output=True, text=True, check=False)

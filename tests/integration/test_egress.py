@@ -90,6 +90,7 @@ def test_a_package_is_installed_into_the_workspace_and_survives_restarts(session
     assert session.printed(run_python) == "\n", "programs that a cell starts see them, too"
 
 
+@pytest.mark.any_runtime
 def test_what_the_policy_forbids_is_told_in_the_persons_terms(
     make_session: MakeSession, stack: Stack, index: str
 ) -> None:
@@ -106,6 +107,7 @@ def test_what_the_policy_forbids_is_told_in_the_persons_terms(
     assert "This session may not reach example.com" in text(cell)
 
 
+@pytest.mark.any_runtime
 def test_an_empty_list_denies_all_and_a_listed_host_is_reached(make_session: MakeSession, index: str) -> None:
     denied, listed, public_only = (make_session(profile=name) for name in ("denied", "listed", "public-only"))
     url = f"http://{index}:{PORT}/hello.txt"
@@ -116,6 +118,7 @@ def test_an_empty_list_denies_all_and_a_listed_host_is_reached(make_session: Mak
     assert "leads to" in public_only.printed(f"fetch({url!r})")
 
 
+@pytest.mark.any_runtime
 def test_without_a_network_pip_says_so_and_still_installs_an_uploaded_wheel(
     make_session: MakeSession, tmp_path: Path, index: str
 ) -> None:
@@ -130,6 +133,7 @@ def test_without_a_network_pip_says_so_and_still_installs_an_uploaded_wheel(
     assert session.printed("import gb_words; print(gb_words.WORDS)") == "['c']\n"
 
 
+@pytest.mark.any_runtime
 def test_bytes_are_counted_for_the_whole_life_of_the_session(make_session: MakeSession, index: str) -> None:
     session = make_session(profile="metered")
     session.run(FETCH)
@@ -153,6 +157,7 @@ def test_the_way_out_cannot_be_replaced_and_is_gone_with_the_sandbox(make_sessio
     assert not socket.exists()
 
 
+@pytest.mark.any_runtime
 def test_every_request_is_in_the_audit_log(make_session: MakeSession, stack: Stack, index: str) -> None:
     session = make_session(profile="listed")
     session.run(FETCH + f"\nfetch('http://{index}:{PORT}/hello.txt'); fetch('https://example.com/')")

@@ -6,6 +6,7 @@ import time
 
 import httpx2
 import nbformat
+import pytest
 
 from tests.stack import ApiSession, MakeSession, Stack, wait_for
 
@@ -24,6 +25,7 @@ def test_a_cell_answers_with_nbformat_outputs(session: ApiSession) -> None:
     nbformat.validate(notebook)
 
 
+@pytest.mark.any_runtime
 def test_variables_live_on_between_cells(session: ApiSession) -> None:
     session.run("x = 41")
     assert session.printed("print(x + 1)") == "42\n"
@@ -62,6 +64,7 @@ def test_created_and_changed_files_are_listed(session: ApiSession) -> None:
     assert session.run("1")["files"] == []
 
 
+@pytest.mark.any_runtime
 def test_every_one_of_200000_lines_is_accounted_for(session: ApiSession) -> None:
     cell = session.run("for i in range(200_000): print(f'line {i:06d}', 'x' * 87)")
     assert cell["truncated"] is True
@@ -78,6 +81,7 @@ def test_every_one_of_200000_lines_is_accounted_for(session: ApiSession) -> None
     assert whole[-1].startswith("line 199999")
 
 
+@pytest.mark.any_runtime
 def test_an_error_is_data_with_its_traceback(session: ApiSession) -> None:
     cell = session.run("def f():\n    return 1 / 0\nf()")
     assert cell["status"] == "error"
@@ -144,6 +148,7 @@ def test_running_out_of_memory_is_told_as_such_and_files_are_kept(make_session: 
     assert session.printed("print(open('a.txt').read())") == "a\n"
 
 
+@pytest.mark.any_runtime
 def test_a_cell_goes_on_when_its_caller_goes_away(session: ApiSession, stack: Stack) -> None:
     session.run("1")
     with (
@@ -159,6 +164,7 @@ def test_a_cell_goes_on_when_its_caller_goes_away(session: ApiSession, stack: St
     wait_for(lambda: "done.txt" in session.files(), "the file of the abandoned cell", 20)
 
 
+@pytest.mark.any_runtime
 def test_cells_of_one_session_run_one_after_the_other(session: ApiSession, stack: Stack) -> None:
     session.run("order = []")
     counts: list[int] = []
@@ -205,6 +211,7 @@ def test_the_libraries_that_an_analyst_expects_are_there(session: ApiSession) ->
     assert session.run("import ipywidgets")["outputs"][0]["ename"] == "ModuleNotFoundError"
 
 
+@pytest.mark.any_runtime
 def test_the_first_output_after_a_kernel_died_is_not_lost(session: ApiSession) -> None:
     for round_ in range(4):
         assert session.run("import os; os._exit(1)")["status"] == "sandbox_lost"
@@ -232,6 +239,7 @@ def test_a_cell_that_writes_past_the_disk_limit_is_ended_and_one_that_deletes_is
     session.put("fits.bin", b"x" * 2**20)
 
 
+@pytest.mark.any_runtime
 def test_a_single_print_of_40_megabytes_arrives_whole(session: ApiSession) -> None:
     cell = session.run("print('x' * 40_000_000)\nprint('after')")
     assert cell["status"] == "ok"
@@ -240,6 +248,7 @@ def test_a_single_print_of_40_megabytes_arrives_whole(session: ApiSession) -> No
     assert cell["outputs"][0]["text"].endswith("after\n")
 
 
+@pytest.mark.any_runtime
 def test_a_picture_beyond_what_one_message_may_have_is_told_and_the_variables_are_kept(session: ApiSession) -> None:
     session.run("kept = 7")
     cell = session.run(
@@ -252,6 +261,7 @@ def test_a_picture_beyond_what_one_message_may_have_is_told_and_the_variables_ar
     assert session.printed("print(kept)") == "7\n"
 
 
+@pytest.mark.any_runtime
 def test_output_that_comes_long_after_the_reply_is_not_lost(session: ApiSession) -> None:
     cell = session.run("for i in range(200): print('x' * 1_000_000)\nprint('END')")
     assert cell["status"] == "ok"
@@ -260,6 +270,7 @@ def test_output_that_comes_long_after_the_reply_is_not_lost(session: ApiSession)
     assert file["size"] == 200 * 1_000_001 + 4
 
 
+@pytest.mark.any_runtime
 def test_a_cell_whose_connection_broke_does_not_go_on_unseen(session: ApiSession) -> None:
     session.run("kept = 7")
     cell = session.run(
@@ -275,6 +286,7 @@ def test_a_cell_whose_connection_broke_does_not_go_on_unseen(session: ApiSession
     assert session.printed("print(open('beat').read())") == first
 
 
+@pytest.mark.any_runtime
 def test_an_interrupt_during_a_cold_start_ends_the_cell(session: ApiSession, stack: Stack) -> None:
     with stack.client() as other:
         for event in session.events("import time; time.sleep(30)"):
@@ -285,6 +297,7 @@ def test_an_interrupt_during_a_cold_start_ends_the_cell(session: ApiSession, sta
     assert last["duration_s"] < 5
 
 
+@pytest.mark.any_runtime
 def test_a_session_that_is_deleted_while_cells_wait_leaves_nothing(stack: Stack) -> None:
     def use(path: str, codes: list[int]) -> None:
         with stack.client() as other:
@@ -305,6 +318,7 @@ def test_a_session_that_is_deleted_while_cells_wait_leaves_nothing(stack: Stack)
             assert not (stack.folder / "data" / "sessions" / session.id).exists()
 
 
+@pytest.mark.any_runtime
 def test_what_was_put_out_takes_no_memory_of_the_kernel(session: ApiSession) -> None:
     """Seen to fail with IPython's own history of outputs, which keeps every text and picture."""
     resident = "print([line for line in open('/proc/self/status') if 'VmRSS' in line][0].split()[1])"

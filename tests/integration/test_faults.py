@@ -18,7 +18,7 @@ from tests.engine import ROOT
 from tests.integration.under_fire import Killer, assert_all_is_there, assert_nothing_is_orphaned, users
 from tests.stack import STANDARD, ApiSession, Stack, free_port, running_stack, stopping_stack, wait_for
 
-KILLS = int(os.environ.get("GLOVEBOX_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("GLOVEBOX_TEST_KILLS", "12"))
 SEED = int(os.environ.get("GLOVEBOX_TEST_SEED", str(random.randrange(10**6))))
 USERS = 4
 log = logging.getLogger(__name__)

@@ -11,7 +11,6 @@ import pytest
 from tests.stack import ApiSession, Stack, profiles, stopping_stack, wait_for
 
 pytestmark = pytest.mark.any_runtime
-SLEEP = "import time; time.sleep({})"
 UNTIL_GO = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.1)"
 
 
@@ -22,7 +21,7 @@ def small_host(tmp_path: Path, runtime: str) -> Iterator[Stack]:
         "capacity": {"memory_mb": 2 * profiles(runtime)["standard"]["memory_mb"]},
         "quotas": {"admin": {"cells_per_minute": 8}},
     }
-    with stopping_stack(Stack(tmp_path, config, runtime=runtime)) as stack:
+    with stopping_stack(Stack(tmp_path, config, runtime=runtime, limits={"GIVES_WAY_AFTER_S": 2.0})) as stack:
         yield stack
 
 
@@ -71,12 +70,13 @@ def test_somebody_may_have_as_many_sandboxes_as_their_quota_says(tmp_path: Path,
     stack = Stack(tmp_path, {"quotas": {"people": {"local": {"sessions_running": 1}}}}, runtime=runtime)
     with stopping_stack(stack), stack.client() as client:
         first, second = ApiSession(client), ApiSession(client)
-        busy = threading.Thread(target=first.run, args=(SLEEP.format(6),), daemon=True)
+        busy = threading.Thread(target=first.run, args=(UNTIL_GO,), daemon=True)
         busy.start()
         wait_for(lambda: state(first)["state"] == "busy", "a busy session")
         refused = client.post(f"{second.path}/executions", json={"code": "1"})
         assert (refused.status_code, refused.json()["code"]) == (429, "quota_reached")
         assert client.post(f"{first.path}/sleep").json()["code"] == "cell_running"
+        first.put("go", b"")
         busy.join()
         assert second.printed("print(1)") == "1\n"
         assert state(first)["state"] == "asleep", "of one's own, the idle one gives way at once"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import httpx2
 import pytest
 
-from tests.stack import ApiSession, Stack, stopping_stack
+from tests.stack import ApiSession, Stack, stopping_stack, wait_for
 from tests.team import PASSWORD, TEAM, Team
 
 pytestmark = pytest.mark.any_runtime
@@ -166,14 +166,14 @@ def test_a_grant_lets_somebody_read_until_it_is_withdrawn(stack: Stack, team: Te
                 events.read()
             seen.append("end")
 
-        time.sleep(2)
+        wait_for(lambda: anns.get(session.path).json()["state"] == "busy", "the turn's cell")
         following = threading.Thread(target=follow)
         following.start()
-        time.sleep(2)
+        wait_for(lambda: bool(seen), "who follows")
         assert seen == ["200"]
         assert anns.delete(f"{session.path}/shares/bob").status_code == 204
-        following.join(5)
-        assert seen == ["200", "end"]
+        following.join(40)
+        assert seen == ["200", "end"], "the cell would take 50 s"
         assert bobs.get(session.path).status_code == 404 and bobs.get("/v1/sessions").json() == []
         assert anns.post(f"{session.path}/stop").status_code == 204
         turn.join(20)

@@ -16,11 +16,23 @@ from tests.engine import docker
 from tests.stack import ApiSession, Stack, running_stack, stopping_stack, wait_for
 
 
-@pytest.fixture
-def own_stack(tmp_path: Path, runtime: str) -> Iterator[Stack]:
-    """A stack for one test, which kills parts of it."""
-    with running_stack(tmp_path, runtime) as stack:
+@pytest.fixture(scope="module")
+def standing_stack(tmp_path_factory: pytest.TempPathFactory, runtime: str) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack"), runtime) as stack:
         yield stack
+
+
+@pytest.fixture
+def own_stack(standing_stack: Stack) -> Iterator[Stack]:
+    """A stack that holds nothing, whose parts a test may kill: what is dead is started again for the next one."""
+    standing_stack.mend()
+    yield standing_stack
+    standing_stack.mend()
+    with standing_stack.client() as client:
+        for session in client.get("/v1/sessions").json():
+            client.delete(f"/v1/sessions/{session['id']}")
+    for container in standing_stack.containers():
+        docker("rm", "-f", container)
 
 
 def test_a_killed_orchestrator_adopts_the_running_kernel_with_its_variables(own_stack: Stack) -> None:
@@ -52,6 +64,7 @@ def test_a_turn_that_a_crash_cut_off_is_marked_and_the_session_goes_on(own_stack
         assert list(session.say("hello"))[-1]["status"] == "done"
 
 
+@pytest.mark.any_runtime
 def test_a_killed_container_is_made_again_with_the_files_in_place(own_stack: Stack) -> None:
     with own_stack.client() as client:
         session = ApiSession(client)
@@ -91,6 +104,7 @@ def test_an_upload_that_a_crash_cut_off_leaves_no_half_file(own_stack: Stack) ->
         assert list(incoming.iterdir()) == []
 
 
+@pytest.mark.any_runtime
 def test_a_cell_that_outlives_a_crash_is_shown_exported_and_can_be_interrupted(own_stack: Stack) -> None:
     with own_stack.client() as client:
         session = ApiSession(client)
@@ -130,8 +144,10 @@ def test_an_engine_that_goes_away_in_the_middle_is_an_error_and_nothing_runs_els
 
 
 @pytest.mark.any_runtime
-def test_a_runtime_that_goes_away_in_the_middle_is_an_error_and_no_other_stands_in(own_stack: Stack) -> None:
-    with own_stack.client() as client:
+def test_a_runtime_that_goes_away_in_the_middle_is_an_error_and_no_other_stands_in(
+    tmp_path: Path, runtime: str
+) -> None:
+    with running_stack(tmp_path, runtime) as own_stack, own_stack.client() as client:
         session = ApiSession(client)
         session.run("open('a.txt', 'w').write('a')")
         docker("rm", "-f", own_stack.container_of(session.id))
@@ -146,6 +162,7 @@ def test_a_runtime_that_goes_away_in_the_middle_is_an_error_and_no_other_stands_
         assert (answer.status_code, answer.json()["code"]) == (503, "runtime_missing")
         assert session.files() == {"a.txt": 1}
         assert own_stack.containers() == []
+        session.delete()
 
 
 COUNT = """import pathlib, time
@@ -208,13 +225,16 @@ def test_a_cell_whose_kernel_died_while_the_orchestrator_was_away_is_lost(own_st
     with own_stack.client() as client:
         session = ApiSession(client)
         session.run("1")
-        kill_later = "import os, signal, threading\nthreading.Timer(3, os._exit, (1,)).start()\n"
+        die_when_told = "import os, time\nprint('begun', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.1)\n"
         with suppress(httpx2.HTTPError):
-            for event in session.say(f"demo:run {kill_later}print('begun', flush=True)\nimport time; time.sleep(50)"):
+            for event in session.say(f"demo:run {die_when_told}os.remove('go'); os._exit(1)"):
                 if event["type"] == "stream":
                     own_stack.kill(own_stack.orchestrator)
                     break
-        time.sleep(8)
+        go = own_stack.folder / "data" / "sessions" / session.id / "workspace" / "go"
+        go.touch()
+        wait_for(lambda: not go.exists(), "the kernel to have heard")
+        time.sleep(2)  # it is dead, and the gateway has noticed and begins another
         own_stack.start_orchestrator()
         assert ended(client, session)["status"] == "sandbox_lost"
         assert session.printed("print('again')") == "again\n"

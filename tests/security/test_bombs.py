@@ -43,7 +43,11 @@ def recovers(session: ApiSession, tries: int = 4) -> None:
     pytest.fail(f"the session did not come back: {cell}")
 
 
-@pytest.mark.parametrize(("bomb", "profile"), [(FORK, "standard"), (DAEMONS, "tight"), (THREADS, "standard")])
+@pytest.mark.parametrize(
+    ("bomb", "profile"),
+    [pytest.param(FORK, "standard", marks=pytest.mark.any_runtime), (DAEMONS, "tight"), (THREADS, "standard")],
+    ids=["fork", "daemons", "threads"],
+)
 def test_a_bomb_of_processes_or_threads_stays_in_its_session(
     make_session: MakeSession, stack: Stack, peer: ApiSession, bomb: str, profile: str
 ) -> None:

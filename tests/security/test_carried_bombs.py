@@ -54,32 +54,34 @@ def laughs() -> bytes:
     return f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e0 "ha">{entities}]><x>&e11;</x>'.encode()
 
 
-BOMBS = {
-    "a.zip": zip_bomb(),
-    "a.xlsx": zip_bomb(),
-    "a.tar.gz": tar_bomb(),
-    "a.csv.gz": gzip.compress(bytes(64 << 20)),
-    "a.pkl": pickle.dumps(Opened()),
-    "a.xml": laughs(),
-    "a.svg": laughs(),
-    "a.json": b"[" * 1_000_000,
-    "a.ipynb": b'{"cells":' * 200_000,
-    "a.png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\x06\x00\x00\x00",
-}
+def bombs() -> dict[str, bytes]:
+    zipped = zip_bomb()
+    return {
+        "a.zip": zipped,
+        "a.xlsx": zipped,
+        "a.tar.gz": tar_bomb(),
+        "a.csv.gz": gzip.compress(bytes(64 << 20)),
+        "a.pkl": pickle.dumps(Opened()),
+        "a.xml": laughs(),
+        "a.svg": laughs(),
+        "a.json": b"[" * 1_000_000,
+        "a.ipynb": b'{"cells":' * 200_000,
+        "a.png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\x06\x00\x00\x00",
+    }
 
 
 @pytest.mark.any_runtime
 def test_bombs_go_up_and_down_as_they_are_and_cost_nothing(
     make_session: MakeSession, stack: Stack, peer: ApiSession
 ) -> None:
-    session = make_session()
+    session, carried = make_session(), bombs()
     with watching(stack, peer) as watch:
         before_mb = watch.rss_mb
-        for name, content in BOMBS.items():
+        for name, content in carried.items():
             session.put(name, content)
             assert session.client.get(f"{session.path}/files/{name}").content == content, name
-        assert session.files() == {name: len(content) for name, content in BOMBS.items()}
-        list(session.say("What is in my files?", attachments=list(BOMBS)))
+        assert session.files() == {name: len(content) for name, content in carried.items()}
+        list(session.say("What is in my files?", attachments=list(carried)))
         for kind in ("ipynb", "html", "md"):
             session.client.get(f"{session.path}/export", params={"format": kind})
     assert watch.rss_mb < before_mb + GROWTH_MB, watch.told()

@@ -77,7 +77,7 @@ BRIDGE = (
 
 
 @pytest.mark.parametrize("who", [KEEPER, BRIDGE])
-@pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])
+@pytest.mark.parametrize("signal", ["SIGKILL", pytest.param("SIGTERM", marks=pytest.mark.any_runtime)])
 def test_a_gateway_that_dies_or_leaves_is_told_and_replaced(session: ApiSession, signal: str, who: str) -> None:
     """S16: killed, or ended by itself as if all were well."""
     lose_the_gateway(session, who, signal, "sandbox_lost")

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from orchestrator.spawner.seccomp import seccomp_profile
 from tests.engine import docker
 from tests.stack import ApiSession, Stack
@@ -111,6 +113,7 @@ def test_the_root_is_read_only_and_no_file_in_it_changes_who_runs_it(session: Ap
     assert found.strip() == ""
 
 
+@pytest.mark.any_runtime
 def test_the_image_of_orchestrator_and_ui_is_not_root(stack: Stack) -> None:
     for image in ("glovebox-orchestrator", "glovebox-ui"):
         assert docker("image", "inspect", image, "--format", "{{.Config.User}}").split(":")[0] not in ("", "0", "root")

@@ -265,23 +265,25 @@ def test_a_route_is_open_to_whom_it_is_for(
     method, path = route.split(" ", 1)
     before = theirs(stack), team.accounts()
     session = with_a_file(client)
-    refused_first = sorted(ROLES.items(), key=lambda item: rule not in item[1].refused)
-    for name, role in refused_first:
-        if rule not in role.refused and (method == "DELETE" or path.endswith(USES_THE_FILE_UP)):
+    refused = {name: role for name, role in ROLES.items() if rule in role.refused}
+    for name, role in refused.items():
+        target = named(path, role.session or session.id, team.token_id(bearer(team.token("owner"))))
+        answer = asking.request(method, target, json=body(route), headers=role.headers(team))
+        assert (name, answer.status_code) == (name, role.refused[rule])
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert b"mine" not in answer.content
+    assert session.files() == {"a.txt": 4}
+    assert (theirs(stack), team.accounts()) == before
+    for name, role in ROLES.items():
+        if name in refused:
+            continue
+        if method == "DELETE" or path.endswith(USES_THE_FILE_UP):
             session = with_a_file(client)
         headers = role.headers(team)
-        status = role.refused.get(rule)
-        owner_of_token = headers if status is None and rule is not For.ANYONE else bearer(team.token("owner"))
+        owner_of_token = bearer(team.token("owner")) if rule is For.ANYONE else headers
         target = named(path, role.session or session.id, team.token_id(owner_of_token))
         answer = asking.request(method, target, json=body(route), headers=headers)
-        if status is not None:
-            assert (name, answer.status_code) == (name, status)
-            assert answer.headers["content-type"] == "application/problem+json"
-            assert b"mine" not in answer.content
-            assert session.files() == {"a.txt": 4}
-            assert (theirs(stack), team.accounts()) == before
-        else:
-            assert answer.status_code < 400 or (route, answer.json()["code"]) in NOT_HERE, (name, answer.text)
+        assert answer.status_code < 400 or (route, answer.json()["code"]) in NOT_HERE, (name, answer.text)
     assert theirs(stack) == before[0]
     client.delete(session.path)
 
@@ -356,7 +358,8 @@ def test_no_way_of_writing_a_path_gets_around_the_token(
     session = ApiSession(client)
     closed = {path for path in (route.split(" ")[1] for route in RULES) if path not in OPEN}
     targets = [ODD[oddity](named(path, session.id)) for path in sorted(closed)]
-    for method in ("GET", "POST", "DELETE", "HEAD", "OPTIONS", "get"):
+    # How a path is read does not depend on the method.
+    for method in ("GET", "POST", "DELETE", "HEAD", "OPTIONS", "get") if oddity == "as it is" else ("GET", "DELETE"):
         for headers in ({}, ROLES["wrong token"].headers(team) | BEHIND_A_PROXY):
             found = statuses(stack, method, targets, headers)
             # 400: the server that parses requests took it for none.
@@ -370,7 +373,7 @@ def test_no_way_of_writing_a_path_leads_to_somebody_elses_session(stack: Stack, 
     before = theirs(stack)
     paths = {route.split(" ")[1] for route, rule in RULES.items() if rule in (For.READERS, For.OWNER)}
     targets = [ODD[oddity](named(path, OTHERS)) for path in sorted(paths)]
-    for method in ("GET", "POST", "PUT", "DELETE"):
+    for method in ("GET", "POST", "PUT", "DELETE") if oddity == "as it is" else ("GET", "PUT"):
         found = statuses(stack, method, targets, bearer(team.token("owner")))
         assert all(300 <= status < 500 for status in found.values()), found
     assert theirs(stack) == before

@@ -100,6 +100,7 @@ def test_the_search_finds_a_secret_that_is_there(keeper: Keeper) -> None:
     assert os.environ.get(KEYS[0]) != one
 
 
+@pytest.mark.any_runtime
 def test_the_secrets_are_where_they_belong(keeper: Keeper) -> None:
     """The canaries are real ones: the orchestrator has them, and its API answers to the token."""
     assert keeper.stack.orchestrator is not None

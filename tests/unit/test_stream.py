@@ -60,8 +60,8 @@ def test_a_line_and_a_stream_have_an_end() -> None:
     reader.feed(b"data: " + b"x" * (MODEL_CHUNK_BYTES - 6))
     with pytest.raises(EndlessStream):
         reader.feed(b"x")
-    reader, piece = ChunkReader(), b"\n" * 2**20
-    for _ in range(MODEL_STREAM_BYTES // len(piece)):
-        reader.feed(b": " + piece[2:])
+    reader, comment = ChunkReader(), b":" + b"x" * (2**20 - 2) + b"\n"
+    for _ in range(MODEL_STREAM_BYTES // len(comment)):
+        assert reader.feed(comment) == []
     with pytest.raises(EndlessStream):
         reader.feed(b"\n")
