@@ -27,6 +27,11 @@ MAX_PICTURE_PIXELS = 100_000_000
 
 _RASTER = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _PLOTLY = "application/vnd.plotly.v1+json"
+# Altair 6 writes a dot where all others, and Jupyter, have a plus.
+_VEGA = re.compile(r"application/vnd\.(vega|vegalite)\.v\d+[.+]json")
+_MODES = {"vega": "vega", "vegalite": "vega-lite"}
+# With what stands around it: a title, the axes.
+VEGA_HEIGHT, VEGA_MARGIN = 300, 70
 # What `repr` says of an object that has no words for itself.
 _BARE_REPR = re.compile(r"<[\w.]+(?: [\w.]+)*(?: object)?(?: at 0x[0-9a-f]+)?>|[\w.]+\(\)", re.IGNORECASE)
 
@@ -72,6 +77,8 @@ class Intake:
             return Picture(self._shelf.put(_joined(data["image/svg+xml"]).encode(), "svg"))
         if _PLOTLY in data and (plot := self._plot(data[_PLOTLY])):
             return plot
+        if (chart := self._vega(data)) is not None:
+            return chart
         if "application/pdf" in data and (paper := self._pdf(_joined(data["application/pdf"]))):
             return paper
         if "text/html" in data and (page := self._html(data)):
@@ -104,6 +111,20 @@ class Intake:
         height = layout.get("height")
         return Plot(self._shelf.put(written.encode(), "plotly"), height if isinstance(height, int) else None)
 
+    def _vega(self, data: JSON) -> Shown | None:
+        for kind, spec in data.items():
+            if not (named := _VEGA.fullmatch(str(kind))) or not isinstance(spec, Mapping):
+                continue
+            # There a chart says how the page is to embed it, which is not its business.
+            kept = {name: value for name, value in spec.items() if name != "usermeta"}
+            written = json.dumps({"mode": _MODES[named[1]], "spec": kept})
+            if len(written) > MAX_PLOT_CHARS:
+                return Remark(words.CHART_TOO_LARGE.format(size=size_words(len(written))))
+            height = spec.get("height")
+            room = (height if type(height) is int else VEGA_HEIGHT) + VEGA_MARGIN
+            return Plot(self._shelf.put(written.encode(), "vega"), room)
+        return None
+
     def _pdf(self, encoded: str) -> Paper | None:
         try:
             content = base64.b64decode(encoded)
@@ -134,9 +155,6 @@ class Intake:
 
 
 def _text(data: JSON) -> Shown:
-    if any(str(kind).startswith("application/vnd.vega") for kind in data):
-        # Its text says no more than that it is one.
-        return Remark(words.VEGA_UNSHOWN)
     if "text/markdown" in data:
         return Prose(_joined(data["text/markdown"]))
     if "text/latex" in data:

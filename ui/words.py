@@ -112,7 +112,10 @@ CHART_FRAME = "Interactive chart, made by the code above"
 SCRIPTS_LEFT_OUT = "This output contains scripts. They are not run here; the exported notebook has them."
 CHART_BROKEN = "This chart cannot be drawn here: it makes no sense, or needs something from another site."
 HTML_CUT = "An HTML output is too large to be shown here ({size})."
-VEGA_UNSHOWN = "An Altair (Vega) chart cannot be drawn here; the exported notebook has it. Plotly and pictures can."
+CHART_REFUSED = "This chart asks for something at another address. Nothing is loaded from there: put the data into the chart."
+CHART_TOO_LARGE = (
+    "This chart brings too much data to be drawn here ({size}). Let the code aggregate it first, or save it as a file."
+)
 UNSHOWN = "An output of the kind {kind} cannot be shown here."
 TABLE_FRAME = "Table, made by the code above; a click on a column sorts it"
 SEARCH_TABLE = "Search in this table"
