@@ -62,7 +62,7 @@ _GZIP = 31  # zlib's way to say: with gzip's header
 
 @cache
 def policy(kind: str) -> str:
-    """Return the Content-Security-Policy of a frame that shows `html`, a `plotly` figure, a `table` or a `vega` chart."""
+    """Return the Content-Security-Policy of a frame that shows `html`, a `table`, a `plotly` or a `vega` chart."""
     hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts(kind))
     # Plotly's WebGL traces compile what they draw with; a figure's strings never are a part of that. Vega would compile
     # what a chart's expressions say, and has a way to interpret them instead.

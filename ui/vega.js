@@ -18,8 +18,16 @@ const rowsOf = (text, between) => {
   const [names, ...rest] = rows;
   return rest.map((row) => Object.fromEntries(names.map((name, at) => [name, row[at] ?? ''])));
 };
-vega.formats('csv', (text) => rowsOf(String(text), ','));
-vega.formats('tsv', (text) => rowsOf(String(text), '\t'));
+const BETWEEN = { csv: ',', tsv: '\t' };
+function read(value) {
+  if (typeof value !== 'object' || value === null) return;
+  const between = BETWEEN[value.format?.type];
+  if (between && typeof value.values === 'string') {
+    value.values = rowsOf(value.values, between);
+    value.format = { ...value.format, type: 'json', parse: value.format.parse ?? 'auto' };
+  } else Object.values(value).forEach(read);
+}
+read(spec);
 let drawn = null;
 let latest = 0;
 let problem = '';

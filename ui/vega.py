@@ -1,7 +1,7 @@
 """Vega, Vega-Lite and Vega-Embed as one script, out of the package that holds them: made once, and kept beside it.
 
 The package is a renderer with an engine of its own, of which nothing but this script is used: when the image is built
-(`python -m ui.vega`) the script is written, and the rest is thrown away. Elsewhere it is made when it is first asked for.
+the script is written, and the rest is thrown away. Elsewhere it is made when it is first asked for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PACKAGE = "vl-convert-python"
 
 
 def vega_script() -> str:
-    """Return the script, as one that leaves nothing behind but `vega` and `vegaEmbed`."""
+    """Return the script, as one that leaves nothing behind but `vegaEmbed`."""
     kept = _place()
     if kept.is_file():
         return kept.read_text(encoding="utf-8")
@@ -32,9 +32,9 @@ def _place() -> Path:
 
 
 def _bundle() -> str:
-    import vl_convert  # noqa: PLC0415 — the image of the page has only what came of it
+    import vl_convert  # here: the image of the page has only what came of it
 
-    made = vl_convert.javascript_bundle("window.vega = vega; window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
+    made = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
     # Its short names would be those of the scripts that follow.
     return f"(() => {{{made}}})();\n"
 

@@ -144,7 +144,8 @@ def is_json_mime_type(mime_type: str) -> bool:
         return False
     return mime_type == "application/json" or (
         # Altair 6 writes a dot where others write a plus.
-        mime_type.startswith(("application/vnd.plotly.", "application/vnd.vega")) and mime_type.endswith(("+json", ".json"))
+        mime_type.startswith(("application/vnd.plotly.", "application/vnd.vega"))
+        and mime_type.endswith(("+json", ".json"))
     )
 
 
