@@ -1,4 +1,4 @@
-"""What the API says in English, in the reader's language: its sentences, by their form, and what each means there. Pure.
+"""What the API says in English, said in the reader's language: its sentences, by their form. Pure.
 
 A problem's `code` says what is wrong, and its detail says it with the names and numbers that matter. Beside a language
 `details/` may have a file that maps such sentences, with places for what is filled in, to their translations. A text is
@@ -56,9 +56,12 @@ def forms(language: str) -> dict[str, str]:
 def _sentence(text: str, language: str) -> str | None:
     for form, meaning in _forms(language):
         if match := form.fullmatch(text):
-            filled = match.groupdict()
-            return _PLACE.sub(lambda place: filled[place[1]], meaning)
+            return _filled(meaning, match.groupdict())
     return None
+
+
+def _filled(meaning: str, values: dict[str, str]) -> str:
+    return _PLACE.sub(lambda place: values[place[1]], meaning)
 
 
 @cache

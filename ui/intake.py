@@ -29,6 +29,9 @@ _RASTER = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _PLOTLY = "application/vnd.plotly.v1+json"
 # Altair 6 writes a dot where all others, and Jupyter, have a plus.
 _VEGA = re.compile(r"application/vnd\.(vega|vegalite)\.v\d+[.+]json")
+# In a page of Altair's own making, which loads Vega from elsewhere, the chart is what the script is called with.
+_EMBEDS = re.compile(r"\}\)\((?=\{)")
+_SCHEMA = re.compile(r"https://vega\.github\.io/schema/(vega|vega-lite)/v\d+[\d.]*\.json")
 _MODES = {"vega": "vega", "vegalite": "vega-lite"}
 # With what stands around it: a title, the axes.
 VEGA_HEIGHT, VEGA_MARGIN = 300, 70
@@ -113,17 +116,19 @@ class Intake:
 
     def _vega(self, data: JSON) -> Shown | None:
         for kind, spec in data.items():
-            if not (named := _VEGA.fullmatch(str(kind))) or not isinstance(spec, Mapping):
-                continue
-            # There a chart says how the page is to embed it, which is not its business.
-            kept = {name: value for name, value in spec.items() if name != "usermeta"}
-            written = json.dumps({"mode": _MODES[named[1]], "spec": kept})
-            if len(written) > MAX_PLOT_CHARS:
-                return Remark(words.CHART_TOO_LARGE.format(size=size_words(len(written))))
-            height = spec.get("height")
-            room = (height if type(height) is int else VEGA_HEIGHT) + VEGA_MARGIN
-            return Plot(self._shelf.put(written.encode(), "vega"), room)
+            if (named := _VEGA.fullmatch(str(kind))) and isinstance(spec, Mapping):
+                return self._chart(_MODES[named[1]], spec)
         return None
+
+    def _chart(self, mode: str, spec: JSON) -> Shown:
+        # There a chart says how the page is to embed it, which is not its business.
+        kept = {name: value for name, value in spec.items() if name != "usermeta"}
+        written = json.dumps({"mode": mode, "spec": kept})
+        if len(written) > MAX_PLOT_CHARS:
+            return Remark(words.CHART_TOO_LARGE.format(size=size_words(len(written))))
+        height = spec.get("height")
+        room = (height if type(height) is int else VEGA_HEIGHT) + VEGA_MARGIN
+        return Plot(self._shelf.put(written.encode(), "vega"), room)
 
     def _pdf(self, encoded: str) -> Paper | None:
         try:
@@ -145,6 +150,8 @@ class Intake:
         html = _joined(data["text/html"])
         if "<table" in html and len(html) <= MAX_TABLE_CHARS and (table := read_table(html)):
             return self._sheet(table)
+        if (embedded := _embedded(html)) is not None:
+            return self._chart(*embedded)
         plain = _joined(data.get("text/plain", "")).strip()
         if plain and not _BARE_REPR.fullmatch(plain):
             return None
@@ -152,6 +159,18 @@ class Intake:
         if len(content) > MAX_HTML_BYTES:
             return Remark(words.HTML_CUT.format(size=size_words(len(content))))
         return Frame(self._shelf.put(content, "html"))
+
+
+def _embedded(html: str) -> tuple[str, JSON] | None:
+    """Return the chart in a page that Altair made, as notebooks from elsewhere have it: its mode and specification."""
+    if "vega-embed" not in html or len(html) > MAX_HTML_BYTES or not (call := _EMBEDS.search(html)):
+        return None
+    try:
+        spec, _ = json.JSONDecoder().raw_decode(html, call.end())
+    except (ValueError, RecursionError):
+        return None
+    named = _SCHEMA.fullmatch(str(spec.get("$schema")))
+    return (named[1], spec) if named else None
 
 
 def _text(data: JSON) -> Shown:

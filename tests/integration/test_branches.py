@@ -119,7 +119,7 @@ def test_settings_are_ones_own_and_wrong_ones_are_refused(session: ApiSession) -
     unknown = ({"default_model": "huge"}, {"default_profile": "huge"})
     for wrong in ({"language": "x y"}, {"theme": "pink"}, *unknown, {"fold_code": 1}, {"other": 1}):
         assert client.put("/v1/me/settings", json=wrong).status_code == 422
-    assert client.put("/v1/me/settings", json={"default_profile": "small"}).status_code == 200
-    assert client.post("/v1/sessions").json()["profile"] == "small"
+    assert client.put("/v1/me/settings", json={"default_profile": "tight"}).status_code == 200
+    assert client.post("/v1/sessions").json()["profile"] == "tight"
     before = {"language": None, "fold_code": True, "default_profile": None}
     assert client.put("/v1/me/settings", json=before).json() == kept

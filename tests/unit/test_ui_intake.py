@@ -157,6 +157,25 @@ def test_a_vega_chart_is_kept_without_how_it_wants_to_be_embedded(
     assert plot.height is not None and plot.height > 200
 
 
+def test_the_chart_in_a_page_of_altairs_is_drawn_and_one_without_end_is_left_as_html(
+    intake: Intake, shelf: Shelf
+) -> None:
+    schema = "https://vega.github.io/schema/vega-lite/v5.20.1.json"
+    spec = {"mark": "bar", "data": {"values": [{"a": "})({"}]}, "$schema": schema}
+
+    def page(chart: str) -> Any:
+        html = f"<script>(function(spec, opt){{ load('vega-embed'); }})({chart}, {{}});</script>"
+        return intake.output(display(text__html=html, text__plain="alt.Chart(...)"))
+
+    plot = page(json.dumps(spec))
+    assert isinstance(plot, Plot)
+    path = shelf.find(plot.name)
+    assert path is not None
+    assert json.loads(path.read_text()) == {"mode": "vega-lite", "spec": spec}
+    for other in ('{"a": ' * 100_000, json.dumps(spec | {"$schema": "https://evil.example/vega/v5.json"}), "{"):
+        assert not isinstance(page(other), Plot)
+
+
 def test_a_chart_with_too_much_data_says_so(intake: Intake) -> None:
     spec = {"mark": "bar", "data": {"values": ["x" * MAX_PLOT_CHARS]}}
     shown = intake.output({"output_type": "display_data", "data": {"application/vnd.vegalite.v6.json": spec}})
