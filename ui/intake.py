@@ -22,6 +22,8 @@ JSON = Mapping[str, Any]
 MAX_HTML_BYTES = 8 * 1024 * 1024
 MAX_TABLE_CHARS = 1024 * 1024
 MAX_PLOT_CHARS = 2 * 1024 * 1024
+# What the API keeps of one output: Altair puts all columns of up to 5,000 rows into a chart.
+MAX_VEGA_CHARS = 8 * 1024 * 1024
 # Four bytes each when a browser unpacks it, however few the file has.
 MAX_PICTURE_PIXELS = 100_000_000
 
@@ -124,7 +126,7 @@ class Intake:
         # There a chart says how the page is to embed it, which is not its business.
         kept = {name: value for name, value in spec.items() if name != "usermeta"}
         written = json.dumps({"mode": mode, "spec": kept})
-        if len(written) > MAX_PLOT_CHARS:
+        if len(written) > MAX_VEGA_CHARS:
             return Remark(words.CHART_TOO_LARGE.format(size=size_words(len(written))))
         height = spec.get("height")
         room = (height if type(height) is int else VEGA_HEIGHT) + VEGA_MARGIN

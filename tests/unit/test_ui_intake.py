@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.unit.fake_cells import TABLE, pdf, png
-from ui.intake import MAX_PLOT_CHARS, Intake
+from ui.intake import MAX_VEGA_CHARS, Intake
 from ui.shelf import Shelf, picture_kind, picture_size
 from ui.shown import Failure, Frame, Paper, Picture, Plain, Plot, Printed, Prose, Remark, Sheet
 from ui.tables import MAX_COLUMNS, MAX_ROWS, read_table
@@ -177,9 +177,9 @@ def test_the_chart_in_a_page_of_altairs_is_drawn_and_one_without_end_is_left_as_
 
 
 def test_a_chart_with_too_much_data_says_so(intake: Intake) -> None:
-    spec = {"mark": "bar", "data": {"values": ["x" * MAX_PLOT_CHARS]}}
+    spec = {"mark": "bar", "data": {"values": ["x" * MAX_VEGA_CHARS]}}
     shown = intake.output({"output_type": "display_data", "data": {"application/vnd.vegalite.v6.json": spec}})
-    assert isinstance(shown, Remark) and "2.0 MB" in shown.text
+    assert isinstance(shown, Remark) and "8.0 MB" in shown.text
 
 
 def test_messages_and_events_are_taken_in_wherever_they_hold_outputs(intake: Intake) -> None:
