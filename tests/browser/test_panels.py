@@ -141,9 +141,10 @@ def test_files_are_dropped_pasted_looked_into_renamed_taken_back_and_fetched(pag
     page.locator("#files [data-folder=notes] .gb-open").first.click(timeout=SLOW)
     expect(row(page, "notes/名前.txt")).to_be_visible(timeout=SLOW)
     for old, new in (("notes", "kept.1"), ("kept.1", "notes")):
-        row(page, old).hover()
+        row(page, old).locator(".gb-line-of").first.hover()
         row(page, old).get_by_role("button", name=f"Rename {old}").click()
         page.locator("#files .gb-renames input").fill(new)
+        picture(page, "folder-rename")
         page.keyboard.press("Enter")
         expect(row(page, f"{new}/名前.txt")).to_be_visible(timeout=SLOW)
 

@@ -26,8 +26,11 @@ async function importing(files) {
   }
   sending = null;
   pick.disabled = false;
-  told.replaceChildren(...failed.map((text) => node('p', { class: 'gb-remark gb-bad', role: 'alert' }, text)));
-  if (failed.length) told.append(sign('✕', say('dismiss'), () => told.replaceChildren()));
+  told.replaceChildren();
+  if (failed.length) {
+    const said = failed.map((text) => node('p', { class: 'gb-remark gb-bad', role: 'alert' }, text));
+    told.append(node('div', { class: 'gb-uploaded' }, said, sign('✕', say('dismiss'), () => told.replaceChildren())));
+  }
   if (made) (await part('sessions')).trigger('choose', { id: made });
 }
 
