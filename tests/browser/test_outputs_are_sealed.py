@@ -125,9 +125,11 @@ def test_w5_f5_no_output_runs_asks_or_leads_anywhere(
         never = f"Document.prototype.querySelectorAll.call(document, {json.dumps(NEVER)})"
         assert frame.evaluate(f"{never}.length") == 0, frame.url
     shown = seen.page.locator("#conversation").inner_text()
+    notes = " ".join(text for frame in frames for text in frame.locator(".gb-note").all_inner_texts())
     cookies = context.cookies()
     context.close()
     assert cookies == seen.happened == listener.hits == []
+    assert "asks for something at another address" in notes and f"{listener.url}/vega-data" in notes
     # It was all there, as text.
     for text in (NAME, "<script>top.canary=1</script>", "ValueError"):
         assert text in shown
