@@ -37,7 +37,7 @@ const explain = () => {
   if (refused.size) note(`${root.dataset.refused} (${[...refused].slice(0, 3).join(', ')})`);
 };
 const refuse = async (address) => {
-  refused.add(String(address).slice(0, 200));
+  if (address) refused.add(String(address).slice(0, 200));
   explain();
   throw new Error(root.dataset.refused);
 };
