@@ -66,6 +66,7 @@ function parsed(text) {
   }
 }
 
+// sessions.js, which asks for the same place before, has filled it by then.
 const { element } = await part('find');
 element.querySelector('.gb-search').append(pick, picker);
 element.append(told);
