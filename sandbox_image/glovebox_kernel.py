@@ -18,6 +18,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import glovebox_charts
 import glovebox_packages
 import zmq
 from glovebox_channels import PORTS
@@ -61,6 +62,7 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         super().__init__(**settings)
         self.shell_channel_thread = NO_THREAD
         self.shell.history_manager.outputs = NothingKept()
+        glovebox_charts.show_specifications(self.shell.display_formatter.mimebundle_formatter)
         glovebox_packages.use_environment()
         self.shell.register_magic_function(glovebox_packages.magic, "line", "pip")
 

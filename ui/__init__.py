@@ -30,10 +30,10 @@ nothing, a reload shows the same, two tabs stay in step, and stopping is a call 
     relay.py         the calls of the API that those scripts may make, and uploads and archives, streamed
     admin_page.py    the page for admins, and the scripts themselves
     front.py         the page's first document: language, theme and words for its reader
-    languages/       which language a request speaks, and the translations
+    languages/       which language a request speaks, and the translations; details.py, those of the API's sentences
     spoken_blocks.py Gradio's part, once for each language
     places.py        a reverse proxy's prefix
-    frames.py        the documents of frames: our scripts, and what a cell displayed as data
+    frames.py        the documents of frames: our scripts (vega.py makes one), and what a cell displayed as data
     doors.py         the routes for files, the notebook, pictures, papers and frames
 
     guards.py        who may ask at all, and the security headers

@@ -163,10 +163,13 @@ class Actions:
     async def _pickers(self, api: Api, first_use: bool, model: str | None) -> Changes:  # noqa: FBT001
         models, profiles, me = await api.models(), await api.profiles(), await api.me()
         usable = [model["id"] for model in models if model["available"]]
-        wanted = model or await _own_default(api)
+        mine = await _own_settings(api)
+        wanted = model or mine.get("default_model")
         chosen = wanted if wanted in usable else _default_model(models)
         choices = [(words.PROFILE_CHOICE.format(name=each["name"]), each["name"]) for each in profiles]
-        profile = next((each["name"] for each in profiles if each["default"]), None)
+        standard = next((each["name"] for each in profiles if each["default"]), None)
+        theirs = mine.get("default_profile")
+        profile = theirs if any(each["name"] == theirs for each in profiles) else standard
         return {
             self._page.model: gr.Dropdown(usable, value=chosen, visible=bool(usable)),
             self._page.profile: gr.Dropdown(choices, value=profile, visible=first_use),
@@ -240,12 +243,12 @@ def _title(session: Session | None) -> str:
     return f"<h1>{escape(name or words.TITLE)}</h1>{profile}"
 
 
-async def _own_default(api: Api) -> str | None:
-    """Return the model that this reader set for new sessions, if any."""
+async def _own_settings(api: Api) -> dict[str, Any]:
+    """Return what this reader set for new sessions, if anything."""
     try:
-        return (await api.my_settings()).get("default_model")
+        return await api.my_settings()
     except ApiError:
-        return None
+        return {}
 
 
 def _default_model(models: list[Model]) -> str | None:

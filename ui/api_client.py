@@ -14,6 +14,7 @@ import anyio
 import httpx2
 
 from ui import words
+from ui.details import translated
 
 # An answer may take as long as a big file takes to be written; a follow stream may be silent as long as a cell is.
 TIMEOUT = httpx2.Timeout(30.0, connect=5.0, write=120.0)
@@ -227,6 +228,17 @@ class Api:
         """List the workspace."""
         return cast(list[FileEntry], await self._json("GET", _path(session, "files")))
 
+    async def import_notebook(self, name: str, content: AsyncIterator[bytes], length: int | None) -> Session:
+        """Make a session of a notebook as it comes in; `length` is its size where that is known."""
+        headers = {"Content-Type": "application/x-ipynb+json"}
+        headers |= {} if length is None else {"Content-Length": str(length)}
+        told = {"params": {"name": name} if name else {}, "headers": headers, "timeout": UPLOAD_TIMEOUT}
+        return cast(Session, await self._json("POST", "/v1/sessions/import", content=content, **told))
+
+    async def run_cell(self, session: str, cell: str) -> None:
+        """Run a cell again, as one's own at the end of the conversation; returns and raises as `ask` does."""
+        await self._begin(_path(session, "cells", f"{cell}/run"), {}, "application/x-ndjson")
+
     async def put_file(self, session: str, path: str, source: Path) -> None:
         """Write a file, streamed from the disk."""
         headers = {"Content-Length": str(source.stat().st_size), "Content-Type": "application/octet-stream"}
@@ -281,8 +293,8 @@ class Api:
         except httpx2.HTTPError as error:
             raise ApiError(words.UNREACHABLE) from error
 
-    async def _begin(self, path: str, question: dict[str, Any]) -> None:
-        async with self.stream("POST", path, json=question) as response:
+    async def _begin(self, path: str, question: dict[str, Any], form: str = "text/event-stream") -> None:
+        async with self.stream("POST", path, json=question, headers={"Accept": form}) as response:
             # The first event says that the turn is on its way; from there on `events` tells everything, from the start.
             async for _ in response.aiter_bytes(64):
                 return
@@ -310,6 +322,8 @@ def problem(response: httpx2.Response) -> ApiError:
     title = str(document.get("title") or "")
     detail = str(document.get("detail") or title or words.UNREADABLE.format(status=status))
     code = str(document.get("code") or "unknown")
+    if (known := translated(detail)) is not None:
+        return ApiError(known, code, status, title)
     said = words.PROBLEMS.get(code)
     return ApiError(f"{said} ({detail})" if said else detail, code, status, title)
 

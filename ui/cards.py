@@ -10,6 +10,7 @@ from urllib.parse import quote
 from ui import snippets, words
 from ui.ansi import coloured, printed
 from ui.conversation import Cell
+from ui.details import in_words
 from ui.highlight import highlighted
 from ui.markdown import file_url, markdown_html
 from ui.shown import Failure, Frame, Paper, Picture, Plain, Plot, Printed, Prose, Remark, Sheet, Shown
@@ -53,7 +54,7 @@ def below(cell: Cell, session: str, pictures_before: int) -> str:
     for shown in cell.outputs:
         number += isinstance(shown, Picture)
         pieces.append(_seen(shown, session, number))
-    notices = [*cell.notices, *([words.CELL_TRUNCATED] if cell.truncated else [])]
+    notices = [*map(in_words, cell.notices), *([words.CELL_TRUNCATED] if cell.truncated else [])]
     pieces += [snippets.notice(text) for text in notices]
     pieces.append(snippets.chips(cell.files, session))
     shown_pieces = "".join(pieces)
@@ -111,6 +112,8 @@ def _tools(cell: Cell) -> str:
     if cell.status in GOING_ON:
         return ""
     tools = snippets.button("copy", words.COPY_CODE, "copy") + snippets.button("edit-cell", words.EDIT_AND_RUN, "edit")
+    if cell.cell_id:
+        tools += snippets.button("run-cell", words.RUN_AGAIN, "run", cell=cell.cell_id)
     return f'<div class="gb-tools">{tools}</div>'
 
 

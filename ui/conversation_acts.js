@@ -22,6 +22,8 @@ const ACTS = {
   },
   show: (button) => act('show', { id: button.dataset.to }),
   regenerate: (button) => { atEnd = true; act('regenerate', { id: idOf(button), resume: button.dataset.resume ?? '' }); },
+  'regenerate-with': (button) => chooseModel(button),
+  'run-cell': (button) => { atEnd = true; act('run-cell', { cell: button.dataset.cell }); },
   'ask-delete': (button) => confirmDelete(button),
   approve: (button) => act('decide', { call: button.dataset.call, decision: 'run' }),
   refuse: (button) => act('decide', { call: button.dataset.call, decision: 'refuse' }),
@@ -133,6 +135,33 @@ function confirmDelete(button) {
   remove.addEventListener('click', () => { act('delete', { id: idOf(button) }); box.remove(); });
   keep.addEventListener('click', () => { box.remove(); button.focus(); });
   keep.focus();
+}
+
+// For this one answer only: which models there are is asked when somebody wants to know.
+async function chooseModel(button) {
+  const block = keyOf(button);
+  const shown = block.querySelector('.gb-models');
+  shown?.remove();
+  if (shown) return;
+  const box = made('div', '', 'gb-confirm gb-models', block);
+  box.role = 'group';
+  box.ariaLabel = words.otherModel;
+  const answer = await fetch(new URL('api/models', document.baseURI)).catch(() => null);
+  const models = answer?.ok ? await answer.json() : [];
+  const others = models.filter((each) => each.available && each.id !== button.dataset.model);
+  made('span', others.length ? words.otherModel : words.noOtherModel, '', box);
+  for (const each of others) {
+    made('button', each.id, 'gb-button', box).addEventListener('click', () => {
+      atEnd = true;
+      box.remove();
+      act('regenerate', { id: idOf(button), model: each.id });
+    });
+  }
+  const close = made('button', words.cancel, 'gb-button', box);
+  close.addEventListener('click', () => { box.remove(); button.focus(); });
+  box.addEventListener('keydown', (event) => { if (event.key === 'Escape') close.click(); });
+  box.querySelector('button').focus();
+  box.scrollIntoView({ block: 'nearest' });
 }
 
 // A picture in its own size, with all others of the conversation beside it.

@@ -3,8 +3,8 @@
 Theory of operation. An HTML output may carry scripts, and a Content-Security-Policy that lets them run cannot seal
 them: WebRTC obeys none, and a frame that leads itself to another site has connected before it is refused. So what a
 cell displayed stands in the document as JSON in a block of data, and the policy names the hashes of our own scripts:
-`seal.js` shows HTML without what could run, load or lead away, and `chart.js` draws a figure with plotly.js, which is
-part of the document. A frame asks the network for nothing at all.
+`seal.js` shows HTML without what could run, load or lead away, and `chart.js` and `vega.js` draw a chart with plotly.js
+or Vega, which is part of the document. A frame asks the network for nothing at all.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ui import languages, words
+from ui.vega import vega_script
 
 if TYPE_CHECKING:
     from zlib import _Compress as _Compressor
@@ -50,8 +51,10 @@ _TABLE_STYLE = (
 # A chart brings its own margins.
 _MORE_STYLE = {
     "html": "body{padding:8px}",
-    "plotly": ".gb-note{margin:8px}.dark body{background:#0f172a;color-scheme:dark}",
+    "plotly": ".gb-note{margin:8px}.dark body{background:#0f172a;color-scheme:dark}.dark .gb-note{color:#94a3b8}",
     "table": _TABLE_STYLE,
+    "vega": "body{padding:8px}.vega-embed{width:100%}.vega-bind{margin:4px 0}"
+    ".dark body{background:#0f172a;color:#e2e8f0;color-scheme:dark}.dark .gb-note{color:#94a3b8}",
 }
 _OWN_SCRIPTS = {"html": "seal.js", "table": "table.js"}
 _GZIP = 31  # zlib's way to say: with gzip's header
@@ -59,9 +62,10 @@ _GZIP = 31  # zlib's way to say: with gzip's header
 
 @cache
 def policy(kind: str) -> str:
-    """Return the Content-Security-Policy of a frame that shows `html`, a `plotly` figure or a `table`."""
+    """Return the Content-Security-Policy of a frame that shows `html`, a `table`, a `plotly` or a `vega` chart."""
     hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts(kind))
-    # Plotly's WebGL traces compile what they draw with; a figure's strings never are a part of that.
+    # Plotly's WebGL traces compile what they draw with; a figure's strings never are a part of that. Vega would compile
+    # what a chart's expressions say, and has a way to interpret them instead.
     compiling = " 'unsafe-eval'" if kind == "plotly" else ""
     return (
         f"sandbox allow-scripts; default-src 'none'; script-src {hashes}{compiling}; style-src 'unsafe-inline'; "
@@ -71,7 +75,7 @@ def policy(kind: str) -> str:
 
 
 def document(kind: str, output: str) -> bytes:
-    """Return the document that shows an output, HTML, or the JSON of a figure or a table; compressed with gzip."""
+    """Return the document that shows an output, HTML, or the JSON of a chart or a table; compressed with gzip."""
     # Plotly is 4.8 MB: it is compressed once, and every document goes on from there.
     beginning, compressor = _beginning(kind, languages.spoken())
     going_on = compressor.copy()
@@ -82,7 +86,7 @@ def document(kind: str, output: str) -> bytes:
 def _beginning(kind: str, language: str) -> tuple[bytes, _Compressor]:
     library = scripts(kind)[:-2]
     said = f'data-scripts="{escape(words.SCRIPTS_LEFT_OUT)}" data-broken="{escape(words.CHART_BROKEN)}" '
-    said += f'data-search="{escape(words.SEARCH_TABLE)}"'
+    said += f'data-search="{escape(words.SEARCH_TABLE)}" data-refused="{escape(words.CHART_REFUSED)}"'
     text = (
         f'<!doctype html><html lang="{language}" {said}><meta charset="utf-8"><title>{escape(words.HTML_FRAME)}</title>'
     )
@@ -102,6 +106,8 @@ def scripts(kind: str) -> tuple[str, ...]:
     """Return the scripts of a frame in their order, the library first, if there is one."""
     if kind in _OWN_SCRIPTS:
         return _read("frame.js"), _read(_OWN_SCRIPTS[kind])
+    if kind == "vega":
+        return vega_script(), _read("frame.js"), _read("vega.js")
     library = Path(str(distribution("plotly").locate_file("plotly/package_data/plotly.min.js")))
     return library.read_text(encoding="utf-8"), _read("frame.js"), _read("chart.js")
 

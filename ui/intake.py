@@ -22,11 +22,21 @@ JSON = Mapping[str, Any]
 MAX_HTML_BYTES = 8 * 1024 * 1024
 MAX_TABLE_CHARS = 1024 * 1024
 MAX_PLOT_CHARS = 2 * 1024 * 1024
+# What the API keeps of one output: Altair puts all columns of up to 5,000 rows into a chart.
+MAX_VEGA_CHARS = 8 * 1024 * 1024
 # Four bytes each when a browser unpacks it, however few the file has.
 MAX_PICTURE_PIXELS = 100_000_000
 
 _RASTER = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _PLOTLY = "application/vnd.plotly.v1+json"
+# Altair 6 writes a dot where all others, and Jupyter, have a plus.
+_VEGA = re.compile(r"application/vnd\.(vega|vegalite)\.v\d+[.+]json")
+# In a page of Altair's own making, which loads Vega from elsewhere, the chart is what the script is called with.
+_EMBEDS = re.compile(r"\}\)\((?=\{)")
+_SCHEMA = re.compile(r"https://vega\.github\.io/schema/(vega|vega-lite)/v\d+[\d.]*\.json")
+_MODES = {"vega": "vega", "vegalite": "vega-lite"}
+# With what stands around it: a title, the axes.
+VEGA_HEIGHT, VEGA_MARGIN = 300, 70
 # What `repr` says of an object that has no words for itself.
 _BARE_REPR = re.compile(r"<[\w.]+(?: [\w.]+)*(?: object)?(?: at 0x[0-9a-f]+)?>|[\w.]+\(\)", re.IGNORECASE)
 
@@ -72,6 +82,8 @@ class Intake:
             return Picture(self._shelf.put(_joined(data["image/svg+xml"]).encode(), "svg"))
         if _PLOTLY in data and (plot := self._plot(data[_PLOTLY])):
             return plot
+        if (chart := self._vega(data)) is not None:
+            return chart
         if "application/pdf" in data and (paper := self._pdf(_joined(data["application/pdf"]))):
             return paper
         if "text/html" in data and (page := self._html(data)):
@@ -104,6 +116,22 @@ class Intake:
         height = layout.get("height")
         return Plot(self._shelf.put(written.encode(), "plotly"), height if isinstance(height, int) else None)
 
+    def _vega(self, data: JSON) -> Shown | None:
+        for kind, spec in data.items():
+            if (named := _VEGA.fullmatch(str(kind))) and isinstance(spec, Mapping):
+                return self._chart(_MODES[named[1]], spec)
+        return None
+
+    def _chart(self, mode: str, spec: JSON) -> Shown:
+        # There a chart says how the page is to embed it, which is not its business.
+        kept = {name: value for name, value in spec.items() if name != "usermeta"}
+        written = json.dumps({"mode": mode, "spec": kept})
+        if len(written) > MAX_VEGA_CHARS:
+            return Remark(words.CHART_TOO_LARGE.format(size=size_words(len(written))))
+        height = spec.get("height")
+        room = (height if type(height) is int else VEGA_HEIGHT) + VEGA_MARGIN
+        return Plot(self._shelf.put(written.encode(), "vega"), room)
+
     def _pdf(self, encoded: str) -> Paper | None:
         try:
             content = base64.b64decode(encoded)
@@ -124,6 +152,8 @@ class Intake:
         html = _joined(data["text/html"])
         if "<table" in html and len(html) <= MAX_TABLE_CHARS and (table := read_table(html)):
             return self._sheet(table)
+        if (embedded := _embedded(html)) is not None:
+            return self._chart(*embedded)
         plain = _joined(data.get("text/plain", "")).strip()
         if plain and not _BARE_REPR.fullmatch(plain):
             return None
@@ -133,10 +163,19 @@ class Intake:
         return Frame(self._shelf.put(content, "html"))
 
 
+def _embedded(html: str) -> tuple[str, JSON] | None:
+    """Return the chart in a page that Altair made, as notebooks from elsewhere have it: its mode and specification."""
+    if "vega-embed" not in html or len(html) > MAX_HTML_BYTES or not (call := _EMBEDS.search(html)):
+        return None
+    try:
+        spec, _ = json.JSONDecoder().raw_decode(html, call.end())
+    except (ValueError, RecursionError):
+        return None
+    named = _SCHEMA.fullmatch(str(spec.get("$schema")))
+    return (named[1], spec) if named else None
+
+
 def _text(data: JSON) -> Shown:
-    if any(str(kind).startswith("application/vnd.vega") for kind in data):
-        # Its text says no more than that it is one.
-        return Remark(words.VEGA_UNSHOWN)
     if "text/markdown" in data:
         return Prose(_joined(data["text/markdown"]))
     if "text/latex" in data:

@@ -126,6 +126,8 @@ def _words() -> dict[str, str]:
         "picture": words.ENLARGED,
         "close": words.CLOSE,
         "download": words.DOWNLOAD,
+        "otherModel": words.REGENERATE_WITH,
+        "noOtherModel": words.NO_OTHER_MODEL,
         "offline": words.RECONNECTING,
         "ready": words.ANSWER_READY,
         "working": words.THINKING,

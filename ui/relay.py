@@ -102,6 +102,18 @@ def _add_files(router: APIRouter, logins: Logins) -> None:
             return Response(status_code=HTTPStatus.BAD_REQUEST)
         return JSONResponse(stored, headers=_JSON_HEADERS)
 
+    @router.post("/import", response_model=None)
+    async def import_(request: Request, name: str = "") -> Response:
+        length = request.headers.get("content-length", "")
+        theirs: Api = logins.api_for(request.headers)
+        try:
+            made = await theirs.import_notebook(name, _chunks(request), int(length) if length.isdecimal() else None)
+        except ApiError as error:
+            return problem_response(error, _JSON_HEADERS)
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)
+        return JSONResponse({"id": made["id"]}, headers=_JSON_HEADERS)
+
     _add_archive(router, logins)
 
 

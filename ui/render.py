@@ -11,6 +11,7 @@ from html import escape
 from ui import snippets, words
 from ui.cards import GOING_ON, below, card, count_pictures
 from ui.conversation import Answer, Cell, Message, Notice, Part, Question, Rejected, Text
+from ui.details import in_words
 from ui.markdown import code_block, markdown_html
 
 _OWN_CODE = ("!", "/run ", "/run\n")
@@ -100,7 +101,7 @@ class Renderer:
             case Rejected(name, reason):
                 return snippets.notice(words.REJECTED.format(name=name, reason=reason), "warning")
             case Notice(text, tone):
-                return snippets.notice(text, tone)
+                return snippets.notice(in_words(text), tone)
 
 
 def pictures_of(answer: Answer) -> int:
@@ -150,8 +151,8 @@ def _closing(answer: Answer) -> str:
             ended = snippets.notice(words.LOST, "warning", again)
         case "failed":
             problem = answer.problem or {}
-            title, detail = str(problem.get("title") or words.TURN_FAILED), str(problem.get("detail") or "")
-            text = words.PROBLEM.format(title=title, detail=detail) if detail else title
+            title, detail = in_words(str(problem.get("title") or words.TURN_FAILED)), str(problem.get("detail") or "")
+            text = words.PROBLEM.format(title=title, detail=in_words(detail)) if detail else title
             ended = snippets.notice(text, "error", again)
         case _:
             pass
@@ -159,6 +160,7 @@ def _closing(answer: Answer) -> str:
     tools = _branches(answer.id, answer.siblings) + snippets.button("copy-answer", words.COPY_ANSWER, "copy")
     if answer.model:
         tools += snippets.button("regenerate", words.REGENERATE, "again")
+        tools += snippets.button("regenerate-with", words.REGENERATE_WITH, "choose", model=answer.model)
     return f'{ended}<div class="gb-tools">{tools}{model}</div>'
 
 

@@ -17,7 +17,7 @@ MEDIA_TYPES = {
     "svg": "image/svg+xml",
 }
 # Shown by documents around them (frames.py), never served as they are.
-FRAMED = frozenset({"html", "plotly", "table"})
+FRAMED = frozenset({"html", "plotly", "table", "vega"})
 # Served as what it is, to be shown by the browser's own viewer.
 PAPER = "pdf"
 BUDGET_BYTES = 512 * 1024 * 1024

@@ -56,7 +56,7 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A Plotly figure on the shelf, to be drawn in a sandboxed frame only; its height in pixels, if it names one."""
+    """A Plotly or Vega chart on the shelf, to be drawn in a sandboxed frame only; its height in pixels, if known."""
 
     name: str
     height: int | None = None

@@ -66,8 +66,11 @@ async def _act(api: Api, session: str, model: str | None, asked: dict[str, Any])
             await api.ask(session, text, attachments, model, edits=identity)
         case "run":
             await api.ask(session, f"/run\n{asked.get('code') or ''}", [], None)
+        case "run-cell":
+            await api.run_cell(session, str(asked.get("cell") or ""))
         case "regenerate":
-            await api.regenerate(session, identity, model, resume=bool(asked.get("resume")))
+            other = str(asked.get("model") or "") or model
+            await api.regenerate(session, identity, other, resume=bool(asked.get("resume")))
         case "show":
             await api.show_branch(session, identity)
         case "delete":

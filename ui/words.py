@@ -99,6 +99,7 @@ CELL_STATES = {
 }
 COPY_CODE = "Copy the code"
 EDIT_AND_RUN = "Edit and run again"
+RUN_AGAIN = "Run again"
 WHOLE_TRACEBACK = "Whole traceback"
 WHOLE_OUTPUT = "The whole output"
 OUTPUT_CUT = "… {count} characters are left out here …"
@@ -112,7 +113,12 @@ CHART_FRAME = "Interactive chart, made by the code above"
 SCRIPTS_LEFT_OUT = "This output contains scripts. They are not run here; the exported notebook has them."
 CHART_BROKEN = "This chart cannot be drawn here: it makes no sense, or needs something from another site."
 HTML_CUT = "An HTML output is too large to be shown here ({size})."
-VEGA_UNSHOWN = "An Altair (Vega) chart cannot be drawn here; the exported notebook has it. Plotly and pictures can."
+CHART_REFUSED = (
+    "This chart asks for something at another address. Nothing is loaded from there: put the data into the chart."
+)
+CHART_TOO_LARGE = (
+    "This chart brings too much data to be drawn here ({size}). Let the code aggregate it first, or save it as a file."
+)
 UNSHOWN = "An output of the kind {kind} cannot be shown here."
 TABLE_FRAME = "Table, made by the code above; a click on a column sorts it"
 SEARCH_TABLE = "Search in this table"
@@ -144,6 +150,8 @@ COPY = "Copy"
 COPIED = "Copied"
 COPY_ANSWER = "Copy the answer"
 REGENERATE = "Answer again"
+REGENERATE_WITH = "Answer again with another model"
+NO_OTHER_MODEL = "There is no other model that can be used."
 EDIT_QUESTION = "Edit, and ask anew"
 DELETE_TURN = "Delete this question and its answer"
 DELETE_TURN_ASKED = "Delete this question and its answer? Files and variables stay."

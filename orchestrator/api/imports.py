@@ -10,7 +10,8 @@ from starlette.responses import JSONResponse
 
 from orchestrator.api.problems import NO_ROOM, NO_SANDBOX, Responses
 from orchestrator.api.services import Me, Owned, Wired
-from orchestrator.api.shapes import Body, CellShape, SessionName, SessionShape, session_shape
+from orchestrator.api.settings import profile_for
+from orchestrator.api.shapes import Body, CellShape, ProfileName, SessionName, SessionShape, session_shape
 from orchestrator.api.streams import ndjson
 from orchestrator.errors import BadRequest, GloveboxError, NotFound, SandboxUnavailable, TooManyRequests
 from orchestrator.events import CellFinished, EventLog, TurnFinished
@@ -52,12 +53,13 @@ async def import_notebook(
     person: Me,
     request: Request,
     name: Annotated[SessionName | None, Query()] = None,
-    profile: Annotated[str | None, Query(max_length=40)] = None,
+    profile: Annotated[ProfileName | None, Query()] = None,
 ) -> Any:
     """Make a session of a notebook: its texts and cells with stored outputs are the conversation. Nothing runs."""
     notebook = await _sent(request)
     wanted = name or notebook.title or _NAME
-    record = await services.sessions.make(person.id, person.role, wanted, profile)
+    chosen = await profile_for(services, person, profile)
+    record = await services.sessions.make(person.id, person.role, wanted, chosen)
     try:
         live = services.sessions.live(record)
         said, ran = await taken_in(notebook, record.id, await live.files(make=True))

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from orchestrator.api.problems import NO_MODEL, NO_SANDBOX
 from orchestrator.api.services import Me, Owned, Readable, Services, Wired
+from orchestrator.api.settings import profile_for
 from orchestrator.api.shapes import NO_NUL, NewSession, SessionChange, SessionShape, session_shape
 from orchestrator.chat.service import NEW_SESSION_NAME
 from orchestrator.limits import NAME_CHARS
@@ -22,7 +23,8 @@ router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 async def make_session(services: Wired, person: Me, body: NewSession | None = None) -> Any:
     """Make a session. Its sandbox starts with its first use."""
     wanted = body or NewSession()
-    record = await services.sessions.make(person.id, person.role, wanted.name or NEW_SESSION_NAME, wanted.profile)
+    profile = await profile_for(services, person, wanted.profile)
+    record = await services.sessions.make(person.id, person.role, wanted.name or NEW_SESSION_NAME, profile)
     shape = session_shape(record, services.sessions.live(record), 0)
     return JSONResponse(shape, 201, {"Location": f"/v1/sessions/{record.id}"})
 

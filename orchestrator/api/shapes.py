@@ -16,6 +16,7 @@ NO_NUL = r"^[^\x00]*$"
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=NO_NUL)]
 SessionName = Annotated[Text, Field(max_length=NAME_CHARS)]
 ModelName = Annotated[str, Field(max_length=200)]
+ProfileName = Annotated[str, Field(max_length=40)]
 Instructions = Annotated[str, Field(max_length=INSTRUCTIONS_CHARS, pattern=NO_NUL)]
 
 
@@ -41,7 +42,7 @@ class NewSession(Body):
     """Body of `POST /v1/sessions`."""
 
     name: SessionName | None = None
-    profile: str | None = Field(default=None, max_length=40)
+    profile: ProfileName | None = None
 
 
 class SessionChange(Body):

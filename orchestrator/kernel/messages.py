@@ -143,7 +143,9 @@ def is_json_mime_type(mime_type: str) -> bool:
     if len(mime_type) > _MOST_MIME_TYPE_CHARS or not mime_type.isascii():
         return False
     return mime_type == "application/json" or (
-        mime_type.startswith(("application/vnd.plotly.", "application/vnd.vega")) and mime_type.endswith("+json")
+        # Altair 6 writes a dot where others write a plus.
+        mime_type.startswith(("application/vnd.plotly.", "application/vnd.vega"))
+        and mime_type.endswith(("+json", ".json"))
     )
 
 

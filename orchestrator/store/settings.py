@@ -18,13 +18,14 @@ _CHANGE = user_settings.update().where(_ONE).values(settings=bindparam("new_sett
 
 @dataclass(frozen=True, slots=True)
 class UserSettings:
-    """What a person set. `language` None: the browser's; `default_model` None: the config's."""
+    """What a person set. `language` None: the browser's; `default_model` and `default_profile` None: the config's."""
 
     instructions: str = ""
     language: str | None = None
     theme: str = "system"
     fold_code: bool = True
     default_model: str | None = None
+    default_profile: str | None = None
 
 
 class SettingsStore:

@@ -155,3 +155,38 @@ def latex(url: str) -> str:
         rf"\includegraphics{{{url}/tex-graphics}} \htmlStyle{{background:url({url}/tex-style)}}{{y}} "
         r"\text{<img src=x onerror=top.canary=1>}$"
     )
+
+
+def charts(url: str) -> list[dict[str, object]]:
+    """Return Vega-Lite and Vega charts, by MIME type, whose texts, links, sources and expressions are hostile."""
+    text = f"""<img src=x onerror="top.canary=1"><script>top.canary=1</script>{url}"""
+    first = {"a": 1, "b": text, "u": f"{url}/vega-image", "l": f"{url}/vega-link"}
+    values = [first, {"a": 2, "l": "javascript:top.canary=1"}]
+    escape = "datum.constructor.constructor('top.canary=1')()"
+    encoding = {
+        "x": {"field": "a", "type": "quantitative", "title": text},
+        "tooltip": {"field": "b"},
+        "href": {"field": "l"},
+        "url": {"field": "u"},
+    }
+    lite = [
+        {"data": {"values": values}, "mark": "bar", "title": text, "encoding": encoding},
+        {"data": {"values": values}, "mark": {"type": "image", "width": 9, "height": 9}, "encoding": encoding},
+        {"data": {"url": f"{url}/vega-data"}, "mark": "point", "encoding": encoding},
+        {"data": {"values": values}, "transform": [{"calculate": escape, "as": "a"}], "mark": "point"}
+        | {"encoding": encoding, "params": [{"name": "p", "bind": {"input": "text", "name": text}}]},
+        {"data": {"values": values}, "mark": "bar", "encoding": encoding}
+        | {"config": {"font": f"x;}} @import url({url}/vega-font.css);{{"}}
+        | {"usermeta": {"embedOptions": {"ast": False, "loader": {"target": "_top"}, "config": f"{url}/vega-config"}}},
+    ]
+    kind = "application/vnd.vegalite.v6.json"
+    whole = {
+        "width": 90,
+        "height": 50,
+        "data": [{"name": "d", "url": f"{url}/vega-table", "format": {"type": "csv"}}],
+        "signals": [{"name": "s", "init": "warn(window.top.canary = 1)"}],
+        "marks": [
+            {"type": "text", "encode": {"enter": {"text": {"value": text}, "href": {"value": f"{url}/vega-go"}}}}
+        ],
+    }
+    return [*({kind: spec, "text/plain": "Chart(…)"} for spec in lite), {"application/vnd.vega.v6+json": whole}]

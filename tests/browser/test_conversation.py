@@ -143,6 +143,13 @@ def test_questions_are_edited_answers_asked_again_and_turns_deleted(page: Page) 
     expect(branches).to_contain_text("2/2", timeout=SLOW)
     branches.locator("button").first.click()
     expect(branches).to_contain_text("1/2", timeout=SLOW)
+    page.locator("[data-act=regenerate-with]").click()
+    models = page.locator(".gb-models")
+    expect(models.locator("button").first).to_have_text("gpt-5.5", timeout=SLOW)
+    picture(page, "another-model")
+    models.locator("button").first.click()
+    expect(branches).to_contain_text("3/3", timeout=SLOW)
+    expect(page.locator(".gb-model")).to_have_text("gpt-5.5", timeout=SLOW)
     page.locator("[data-act=edit-question]").click()
     page.locator(".gb-editor textarea").fill("fail, the second")
     page.locator(".gb-editor textarea").press("Enter")
@@ -175,6 +182,9 @@ def test_a_cell_is_edited_and_run_again_as_ones_own(page: Page) -> None:
     page.locator(".gb-editor .gb-primary").click()
     expect(page.locator(".gb-bubble")).to_have_count(2, timeout=SLOW)
     expect(page.locator(".gb-bubble").last).to_have_text("print('edited')")
+    page.locator("[data-act=run-cell]").first.click(timeout=SLOW)
+    expect(page.locator(".gb-bubble")).to_have_count(3, timeout=SLOW)
+    expect(page.locator(".gb-bubble").last).to_have_text("print('mine')")
 
 
 def test_two_tabs_stay_in_step_and_a_message_that_comes_too_early_is_said_to(page: Page) -> None:

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Frame, Page, expect
 
 from tests.browser.conftest import Site, api, picture, say
-from tests.browser.hostile import figures, html_cases, latex, markdown, svg
+from tests.browser.hostile import charts, figures, html_cases, latex, markdown, svg
 from tests.browser.listener import Listener
 
 SLOW = 60_000
@@ -23,7 +23,8 @@ NEVER = "link, base, meta[http-equiv], script[src], iframe, object, embed, templ
 # HTML is there when our scripts have run, a chart when it is drawn or said to be none.
 SHOWN = (
     "document.readyState === 'complete' && "
-    "(typeof Plotly === 'undefined' || document.querySelector('.main-svg, .gb-note') !== null)"
+    "(typeof Plotly === 'undefined' || document.querySelector('.main-svg, .gb-note') !== null) && "
+    "(typeof vegaEmbed === 'undefined' || document.querySelector('.marks, .gb-note') !== null)"
 )
 NAME = "<img src=x onerror=top.canary=1>.csv"
 
@@ -60,6 +61,7 @@ def session(site: Site, listener: Listener) -> str:
     cell = f"{svg(listener.url)} ![x]({listener.url}/table) [js](javascript:top.canary=1)"
     table = f"<table><tr><th>{cell}</th></tr><tr><td>{cell}</td></tr></table>"
     others: list[dict[str, object]] = [{PLOTLY: figure, "text/plain": "Figure()"} for figure in figures(listener.url)]
+    others += charts(listener.url)
     others += [
         {"image/svg+xml": svg(listener.url)},
         {"text/markdown": markdown(listener.url), "text/plain": "<Markdown>"},
@@ -91,7 +93,7 @@ def showing(bundles: list[dict[str, object]]) -> str:
 def click_all(frames: list[Frame]) -> None:
     """Click, as a person would, what the outputs offer."""
     for frame in frames:
-        for target in frame.locator("#go, .main-svg a").all():
+        for target in frame.locator("#go, .main-svg a, .marks [href], .marks path").all():
             try:
                 target.click(timeout=1500, force=True, no_wait_after=True)
             except Error:
@@ -106,7 +108,7 @@ def test_w5_f5_no_output_runs_asks_or_leads_anywhere(
     seen = watched(context)
     address = f"{site.page}/?session={session}"
     seen.page.goto(address)
-    count = len(html_cases("", 0)) + len(figures("")) + 1  # and a table
+    count = len(html_cases("", 0)) + len(figures("")) + len(charts("")) + 1  # and a table
     expect(seen.page.locator("iframe.gb-frame")).to_have_count(count, timeout=SLOW)
     # They are loaded when they come into sight; here all at once.
     seen.page.evaluate("document.querySelectorAll('iframe.gb-frame').forEach(frame => { frame.loading = 'eager' })")
@@ -123,9 +125,11 @@ def test_w5_f5_no_output_runs_asks_or_leads_anywhere(
         never = f"Document.prototype.querySelectorAll.call(document, {json.dumps(NEVER)})"
         assert frame.evaluate(f"{never}.length") == 0, frame.url
     shown = seen.page.locator("#conversation").inner_text()
+    notes = " ".join(text for frame in frames for text in frame.locator(".gb-note").all_inner_texts())
     cookies = context.cookies()
     context.close()
     assert cookies == seen.happened == listener.hits == []
+    assert "asks for something at another address" in notes and f"{listener.url}/vega-data" in notes
     # It was all there, as text.
     for text in (NAME, "<script>top.canary=1</script>", "ValueError"):
         assert text in shown

@@ -140,6 +140,13 @@ def test_files_are_dropped_pasted_looked_into_renamed_taken_back_and_fetched(pag
     page.keyboard.press("Enter")
     page.locator("#files [data-folder=notes] .gb-open").first.click(timeout=SLOW)
     expect(row(page, "notes/名前.txt")).to_be_visible(timeout=SLOW)
+    for old, new in (("notes", "kept.1"), ("kept.1", "notes")):
+        row(page, old).locator(".gb-line-of").first.hover()
+        row(page, old).get_by_role("button", name=f"Rename {old}").click()
+        page.locator("#files .gb-renames input").fill(new)
+        picture(page, "folder-rename")
+        page.keyboard.press("Enter")
+        expect(row(page, f"{new}/名前.txt")).to_be_visible(timeout=SLOW)
 
     drop(page, "#files [data-folder=notes]", [("名前.txt", "another")])
     expect(page.locator("#files .gb-uploaded")).to_contain_text("in place of the old one", timeout=SLOW)
@@ -204,6 +211,27 @@ def test_sessions_are_searched_put_to_sleep_and_restarted_with_a_question(page: 
     expect(page.locator("#bar .gb-how")).to_have_text("asleep", timeout=SLOW)
 
 
+def test_a_notebook_is_imported_by_the_button_or_a_drop_and_what_is_none_is_told(page: Page, tmp_path: Path) -> None:
+    chart = {"mark": "bar", "data": {"values": [{"a": 1, "b": 2}, {"a": 2, "b": 3}]}}
+    chart["encoding"] = {name: {"field": field, "type": "ordinal"} for name, field in (("x", "a"), ("y", "b"))}
+    shown = {"output_type": "display_data", "data": {"application/vnd.vegalite.v6.json": chart}, "metadata": {}}
+    cell = {"cell_type": "code", "source": ["chart"], "outputs": [shown]}
+    notebook = tmp_path / "Bars of May.ipynb"
+    notebook.write_text(json.dumps({"nbformat": 4, "cells": [cell]}))
+    with page.expect_file_chooser() as chooser:
+        page.locator("#import").click()
+    chooser.value.set_files(notebook)
+    expect(page.locator("#title h1")).to_have_text("Bars of May", timeout=SLOW)
+    drawn = page.frame_locator("#conversation .gb-chart").locator("svg.marks")
+    expect(drawn).to_be_visible(timeout=SLOW)
+    picture(page, "imported")
+    drop(page, "#sessions-panel", [("broken.ipynb", "{}"), ("data.csv", "1"), ("dropped.ipynb", notebook.read_text())])
+    expect(page.locator("#title h1")).to_have_text("dropped", timeout=SLOW)
+    expect(page.locator("#find [role=alert]").first).to_have_text("broken.ipynb: It has no list of 'cells'.")
+    expect(page.locator("#find [role=alert]").last).to_contain_text("Only notebooks")
+    picture(page, "import-failed")
+
+
 def test_another_language_and_dark_colours_are_kept_and_so_is_what_was_typed(
     page: Page, settings: dict[str, Any], api_url: str
 ) -> None:
@@ -211,6 +239,8 @@ def test_another_language_and_dark_colours_are_kept_and_so_is_what_was_typed(
     page.locator("#open-settings").click()
     page.locator("#gb-language").select_option("zh")
     page.locator("#gb-theme").select_option("dark")
+    page.locator("#gb-profile").select_option("small")
+    picture(page, "settings")
     page.locator("#gb-instructions").fill("Use polars.")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#new-session")).to_have_text("新会话", timeout=SLOW)
@@ -218,8 +248,10 @@ def test_another_language_and_dark_colours_are_kept_and_so_is_what_was_typed(
     expect(page.locator("body")).to_have_class(re.compile("dark"))
     expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
     expect(page.locator("#conversation")).to_contain_text("今天想弄清楚什么")
+    expect(page.locator("#profile input")).to_have_value("沙箱：small", timeout=SLOW)
     stored = httpx2.get(f"{api_url}/v1/me/settings", trust_env=False).json()
     assert (stored["language"], stored["theme"], stored["instructions"]) == ("zh", "dark", "Use polars.")
+    assert stored["default_profile"] == "small"
     page.locator("#prompt textarea").fill("你好")
     page.keyboard.press("Enter")
     expect(page.locator("#sessions li[data-id] .gb-dot").first).to_have_attribute(

@@ -111,10 +111,15 @@ def test_settings_are_ones_own_and_wrong_ones_are_refused(session: ApiSession) -
     client = session.client
     kept = client.get("/v1/me/settings").json()
     assert kept == {
-        "instructions": "", "language": None, "theme": "system", "fold_code": True, "default_model": None
+        "instructions": "", "language": None, "theme": "system", "fold_code": True, "default_model": None,
+        "default_profile": None,
     }  # fmt: skip
     changed = client.put("/v1/me/settings", json={"language": "zh-CN", "fold_code": False})
     assert changed.json() == kept | {"language": "zh-CN", "fold_code": False}
-    for wrong in ({"language": "x y"}, {"theme": "pink"}, {"default_model": "huge"}, {"fold_code": 1}, {"other": 1}):
+    unknown = ({"default_model": "huge"}, {"default_profile": "huge"})
+    for wrong in ({"language": "x y"}, {"theme": "pink"}, *unknown, {"fold_code": 1}, {"other": 1}):
         assert client.put("/v1/me/settings", json=wrong).status_code == 422
-    assert client.put("/v1/me/settings", json={"language": None, "fold_code": True}).json() == kept
+    assert client.put("/v1/me/settings", json={"default_profile": "tight"}).status_code == 200
+    assert client.post("/v1/sessions").json()["profile"] == "tight"
+    before = {"language": None, "fold_code": True, "default_profile": None}
+    assert client.put("/v1/me/settings", json=before).json() == kept

@@ -209,6 +209,8 @@ def test_the_libraries_that_an_analyst_expects_are_there(session: ApiSession) ->
     code = f"import importlib\nfor name in {names.split()!r}: importlib.import_module(name)\nprint('all')"
     assert session.printed(code) == "all\n"
     assert session.run("import ipywidgets")["outputs"][0]["ename"] == "ModuleNotFoundError"
+    chart = session.run("import altair as alt\nalt.Chart(alt.Data(values=[{'a': 1}])).mark_bar().encode(x='a:Q')")
+    assert chart["outputs"][0]["data"]["application/vnd.vegalite.v6.json"]["mark"] == {"type": "bar"}
 
 
 @pytest.mark.any_runtime

@@ -160,6 +160,30 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
     def running() -> Response:
         return problem(409, "turn_running", "An answer is being written in this session; wait for it, or stop it.")
 
+    @app.post("/v1/sessions/import", status_code=201)
+    async def imported(request: Request, name: str = "") -> Any:
+        content = await request.body()
+        if b'"cells"' not in content:
+            return problem(422, "bad_notebook", "It has no list of 'cells'.")
+        about = await made({"name": name})
+        question = {"id": "q", "role": "user", "content": "I have imported the notebook.", "attachments": []}
+        session = sessions[about["id"]]
+        session.add(question | {"created_at": now()}, None)
+        cells = [
+            {"type": "cell", "cell_id": f"i{number}", "code": "".join(each["source"]), "execution_count": number,
+             "status": "ok", "outputs": each.get("outputs", []), "duration_s": 0.0, "truncated": False, "files": []}
+            for number, each in enumerate(json.loads(content)["cells"])
+        ]  # fmt: skip
+        answer = {"id": "a", "role": "assistant", "model": None, "status": "done", "parts": cells, "problem": None}
+        session.add(answer | {"created_at": now()}, "q")
+        return about
+
+    @app.post("/v1/sessions/{sid}/cells/{cell}/run")
+    async def run_again(sid: str, cell: str) -> Response:
+        parts = [part for message in sessions[sid].tree.values() for part in message.get("parts") or []]
+        code = next(part["code"] for part in parts if part.get("cell_id") == cell)
+        return await asked(sid, {"content": f"!{code}"})
+
     @app.post("/v1/sessions/{sid}/messages")
     async def asked(sid: str, question: JSON) -> Response:
         session = sessions.get(sid)

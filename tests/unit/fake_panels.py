@@ -36,6 +36,7 @@ def _add_me(app: FastAPI) -> None:  # noqa: C901  (one short handler for each ca
         "theme": "system",
         "fold_code": True,
         "default_model": None,
+        "default_profile": None,
     }
     keys: dict[str, JSON] = {}
     tokens: list[JSON] = []
@@ -181,8 +182,9 @@ def _add_files(app: FastAPI, sessions: dict[str, Session]) -> None:
         files = sessions[sid].files
         if wanted["to"] in files:
             return problem(409, "file_exists", f"There is a file {wanted['to']!r} already.")
-        files[wanted["to"]] = files.pop(path)
-        return {"path": wanted["to"], "size": len(files[wanted["to"]][0])}
+        for each in [each for each in files if each == path or each.startswith(f"{path}/")]:
+            files[wanted["to"] + each.removeprefix(path)] = files.pop(each)
+        return {"path": wanted["to"], "size": 0}
 
     @app.post("/v1/sessions/{sid}/files/{path:path}/undo")
     async def undo(sid: str, path: str) -> Response:

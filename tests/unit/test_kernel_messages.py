@@ -147,7 +147,14 @@ def test_every_allowed_text_type_is_kept(mime_type: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "mime_type", ["application/json", PLOTLY, "application/vnd.vegalite.v5+json", "application/vnd.vega.v5+json"]
+    "mime_type",
+    [
+        "application/json",
+        PLOTLY,
+        "application/vnd.vegalite.v5+json",
+        "application/vnd.vegalite.v6.json",
+        "application/vnd.vega.v5+json",
+    ],
 )
 def test_every_allowed_chart_type_is_kept(mime_type: str) -> None:
     message = shown({mime_type: {"data": [1, {"a": None}]}})

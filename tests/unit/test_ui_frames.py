@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from tests.engine import ROOT
 from ui.frames import document, policy, scripts
+from ui.vega import VEGA_LITE
 
-KINDS = ("html", "plotly", "table")
+KINDS = ("html", "plotly", "table", "vega")
 HOSTILE = [
     "</script><script>alert(1)</script>",
     "<!--<script>",
@@ -50,7 +51,8 @@ def written(kind: str, text: str) -> str:
     if kind == "html":
         return text
     table = {"columns": [text], "rows": [[text]], "numeric": [False], "note": text}
-    return json.dumps(table if kind == "table" else {"data": [{"text": text}], "layout": {text: text}})
+    chart = {"mode": "vega-lite", "spec": {"title": text}}
+    return json.dumps({"table": table, "vega": chart}.get(kind, {"data": [{"text": text}], "layout": {text: text}}))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,6 +63,7 @@ def test_nothing_that_was_displayed_leaves_its_block_of_data(kind: str, text: st
     assert read.tags == [("script", "application/json"), ("script", None), ("script", None)]
     shown = json.loads(read.scripts[0])
     found = {"html": lambda: shown, "plotly": lambda: shown["data"][0]["text"], "table": lambda: shown["note"]}
+    found["vega"] = lambda: shown["spec"]["title"]
     assert found[kind]() == text
 
 
@@ -94,10 +97,13 @@ def test_the_policy_leaves_no_way_to_the_network_or_the_page(kind: str) -> None:
     assert {source for name in rest for source in told[name].split()} == {"data:", "blob:"}
 
 
-def test_the_library_is_the_version_that_the_sandbox_has() -> None:
+def test_the_libraries_are_the_versions_that_the_sandbox_has() -> None:
     locked = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     ours = next(package["version"] for package in locked if package["name"] == "plotly")
-    assert f"\nplotly=={ours} " in (ROOT / "sandbox_image" / "requirements.txt").read_text()
+    sandbox = (ROOT / "sandbox_image" / "requirements.txt").read_text()
+    assert f"\nplotly=={ours} " in sandbox
+    # Altair 6 writes Vega-Lite 6; with another one VEGA_LITE is to be looked at.
+    assert VEGA_LITE.startswith("6.") and re.search(r"^altair==6\.", sandbox, re.MULTILINE)
 
 
 def test_our_scripts_can_stand_in_a_document() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.unit.fake_cells import TABLE, pdf, png
-from ui.intake import Intake
+from ui.intake import MAX_VEGA_CHARS, Intake
 from ui.shelf import Shelf, picture_kind, picture_size
 from ui.shown import Failure, Frame, Paper, Picture, Plain, Plot, Printed, Prose, Remark, Sheet
 from ui.tables import MAX_COLUMNS, MAX_ROWS, read_table
@@ -121,8 +121,6 @@ def test_the_other_kinds(intake: Intake) -> None:
     assert intake.output(display(text__markdown="**b** <img>")) == Prose("**b** <img>")
     assert isinstance(intake.output(display(image__svg="<svg/>", **{"image__svg+xml": "<svg/>"})), Picture)
     assert isinstance(intake.output(display(application__x="?")), Remark)
-    altair = {"application/vnd.vegalite.v6+json": {}, "text/plain": "<VegaLite 6 object>"}
-    assert "Altair" in str(intake.output({"output_type": "display_data", "data": altair}))
     assert isinstance(intake.output({"output_type": "display_data"}), Remark)
     error = {"output_type": "error", "ename": "E", "evalue": "v", "traceback": ["\x1b[31mT\x1b[0m", "E: v"]}
     assert intake.output(error) == Failure("E", "v", '<span class="gb-red">T</span>\nE: v')
@@ -140,6 +138,48 @@ def test_of_a_plotly_figure_only_what_is_drawn_is_kept(intake: Intake, shelf: Sh
     assert json.loads(path.read_text()) == wanted
     assert plot.height == 300
     assert intake.output({"output_type": "display_data", "data": {kind: [], "text/plain": "F"}}) == Plain("F")
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("vegalite.v5+json", "vega-lite"), ("vegalite.v6.json", "vega-lite"), ("vega.v5+json", "vega")],
+)
+def test_a_vega_chart_is_kept_without_how_it_wants_to_be_embedded(
+    intake: Intake, shelf: Shelf, kind: str, mode: str
+) -> None:
+    spec = {"mark": "bar", "height": 200}
+    data = {"application/vnd." + kind: spec | {"usermeta": {"embedOptions": {"ast": False}}}, "text/plain": "Chart(…)"}
+    plot = intake.output({"output_type": "display_data", "data": data})
+    assert isinstance(plot, Plot)
+    path = shelf.find(plot.name)
+    assert path is not None
+    assert json.loads(path.read_text()) == {"mode": mode, "spec": spec}
+    assert plot.height is not None and plot.height > 200
+
+
+def test_the_chart_in_a_page_of_altairs_is_drawn_and_one_without_end_is_left_as_html(
+    intake: Intake, shelf: Shelf
+) -> None:
+    schema = "https://vega.github.io/schema/vega-lite/v5.20.1.json"
+    spec = {"mark": "bar", "data": {"values": [{"a": "})({"}]}, "$schema": schema}
+
+    def page(chart: str) -> Any:
+        html = f"<script>(function(spec, opt){{ load('vega-embed'); }})({chart}, {{}});</script>"
+        return intake.output(display(text__html=html, text__plain="alt.Chart(...)"))
+
+    plot = page(json.dumps(spec))
+    assert isinstance(plot, Plot)
+    path = shelf.find(plot.name)
+    assert path is not None
+    assert json.loads(path.read_text()) == {"mode": "vega-lite", "spec": spec}
+    for other in ('{"a": ' * 100_000, json.dumps(spec | {"$schema": "https://evil.example/vega/v5.json"}), "{"):
+        assert not isinstance(page(other), Plot)
+
+
+def test_a_chart_with_too_much_data_says_so(intake: Intake) -> None:
+    spec = {"mark": "bar", "data": {"values": ["x" * MAX_VEGA_CHARS]}}
+    shown = intake.output({"output_type": "display_data", "data": {"application/vnd.vegalite.v6.json": spec}})
+    assert isinstance(shown, Remark) and "8.0 MB" in shown.text
 
 
 def test_messages_and_events_are_taken_in_wherever_they_hold_outputs(intake: Intake) -> None:

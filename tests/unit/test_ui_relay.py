@@ -150,6 +150,18 @@ async def test_what_is_too_large_is_refused_before_it_is_sent(api: Api, browser:
     assert (await browser.post(f"/api/sessions/{session}/files", json={"bytes": 1})).status_code == 204
 
 
+async def test_a_notebook_becomes_a_session_and_what_is_none_is_told(api: Api, browser: httpx2.AsyncClient) -> None:
+    notebook = b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": ["print(1)"]}]}'
+    made = await browser.post("/import", params={"name": "Übung & more"}, content=notebook)
+    session = made.json()["id"]
+    assert (await api.session(session))["name"] == "Übung & more"
+    assert (await api.messages(session))[-1]["parts"][0]["code"] == "print(1)"
+    refused = await browser.post("/import", content=b"{}")
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_notebook")
+    foreign = await browser.post("/import", content=notebook, headers={"origin": "http://evil.example"})
+    assert (foreign.status_code, len(await api.sessions())) == (403, 1)
+
+
 async def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     app = FastAPI()
 

@@ -116,16 +116,16 @@ function fileRow(file) {
   });
   const load = node('a', { class: 'gb-glyph', href: fileUrl(file.path), download: true, title: say('download') },
     node('span', { 'aria-hidden': 'true' }, '↓'), node('span', { class: 'gb-hidden' }, `${say('download')} ${file.name}`));
-  const line = node('div', { class: 'gb-line-of' }, show, node('small', {}, size(file.size)), load, ownTools(file.path, file.name, 'delete_file', true));
+  const line = node('div', { class: 'gb-line-of' }, show, node('small', {}, size(file.size)), load, ownTools(file.path, file.name, 'delete_file'));
   return node('li', { class: 'gb-item', 'data-path': file.path }, line);
 }
 
-function ownTools(path, name, question, named = false) {
+function ownTools(path, name, question) {
   if (!mayChange()) return null;
   const row = () => tree.querySelector(`[data-path="${CSS.escape(path)}"]`);
   const remove = () => call('DELETE', ['sessions', openSession(), 'files', path]).then(refresh);
   return node('span', { class: 'gb-own' },
-    named && sign('✎', `${say('rename')} ${name}`, () => renaming(row(), path)),
+    sign('✎', `${say('rename')} ${name}`, () => renaming(row(), path)),
     sign('✕', `${say('delete')} ${name}`, () => {
       row().querySelector(':scope > .gb-asks')?.remove();
       row().querySelector('.gb-line-of').after(confirming(say(question), say('delete'), remove));
@@ -140,10 +140,16 @@ function renaming(row, path) {
   const end = async () => {
     if (done) return;
     done = true;
-    const to = input.value.trim().replace(/^\/+/, '');
+    const to = input.value.trim().replace(/^\/+|\/+$/g, '');
     if (to && to !== path) {
       await doing(null, told, async () => {
         await call('POST', ['sessions', openSession(), 'files', path, 'rename'], { to });
+        // What was open of a folder stays open under its new name.
+        for (const each of [...opened]) {
+          if (each !== path && !each.startsWith(`${path}/`)) continue;
+          opened.delete(each);
+          opened.add(to + each.slice(path.length));
+        }
         await refresh();
       });
     }
@@ -159,7 +165,7 @@ function renaming(row, path) {
   });
   line.replaceWith(form);
   input.focus();
-  const dot = path.lastIndexOf('.');
+  const dot = row.dataset.folder ? -1 : path.lastIndexOf('.');
   input.setSelectionRange(path.lastIndexOf('/') + 1, dot > path.lastIndexOf('/') ? dot : path.length);
 }
 

@@ -5,6 +5,7 @@ import './login_again.js';
 import './keys.js';
 import './files.js';
 import './sessions.js';
+import './imports.js';
 import './bar.js';
 import './menu.js';
 import './repairs.js';

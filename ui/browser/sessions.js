@@ -8,7 +8,7 @@ const { element } = await part('find');
 const list = () => document.querySelector('#sessions');
 const input = node('input', { type: 'search', class: 'gb-input', placeholder: say('search'), 'aria-label': say('search'), maxlength: '200' });
 const none = node('p', { class: 'gb-none', role: 'status' });
-element.replaceChildren(node('div', { class: 'gb-find' }, input, none));
+element.replaceChildren(node('div', { class: 'gb-find' }, node('div', { class: 'gb-search' }, input), none));
 
 let found = null;
 let pause = null;

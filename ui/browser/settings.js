@@ -1,6 +1,6 @@
 // The settings: what a person likes, what the open session does, tokens and keys, the account.
 
-import { call, dialog, glovebox, node, openSession, say } from './core.js';
+import { call, dialog, glovebox, node, openSession, say, size } from './core.js';
 import { account } from './settings_account.js';
 import { general } from './settings_general.js';
 import { ofSession } from './settings_session.js';
@@ -64,6 +64,17 @@ export async function modelChoices() {
   const standard = models.find((each) => each.default && each.available)?.id;
   const usable = models.filter((each) => each.available).map((each) => [each.id, each.id]);
   return [['', standard ? say('model_default', { name: standard }) : say('model_any')], ...usable];
+}
+
+export async function profileChoices() {
+  const profiles = await call('GET', ['profiles']);
+  const standard = profiles.find((each) => each.default)?.name;
+  const described = (each) => (each.limits ? `${each.name} (${describe(each.limits)})` : each.name);
+  return [['', standard ? say('model_default', { name: standard }) : say('model_any')], ...profiles.map((each) => [each.name, described(each)])];
+}
+
+function describe({ cpus, memory_mb: memory, disk_mb: disk }) {
+  return [cpus && say('cpus', { count: cpus }), memory && size(memory * 1024 * 1024), disk && `${say('disk')} ${size(disk * 1024 * 1024)}`].filter(Boolean).join(', ');
 }
 
 export function number(value) {
