@@ -25,9 +25,9 @@ class Usage:
         return self.disk_bytes > max(limit_bytes, earlier.disk_bytes)
 
 
-def measure(folder: int, most_entries: int = USAGE_ENTRIES) -> Usage:
+def measure(folder: int, most_entries: int | None = None) -> Usage:
     """Count what lies beneath an open folder, without following links. Blocks."""
-    count = _Count(most_entries)
+    count = _Count(USAGE_ENTRIES if most_entries is None else most_entries)
     count.beneath(folder, USAGE_DEPTH)
     return Usage(count.disk_bytes, count.entries, count.whole)
 

@@ -26,7 +26,7 @@ async def echoing(path: Path) -> AsyncIterator[Path]:
                 socket = WebSocket(reader, writer)
                 socket.accept(request, "echo")
                 async for message in socket.messages():
-                    await socket.send([message[:3], message[3:]])
+                    await socket.send([[message[:3], message[3:]]])
         writer.close()
 
     async with await asyncio.start_unix_server(serve, path):
