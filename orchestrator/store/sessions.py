@@ -3,8 +3,7 @@
 import builtins
 import secrets
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,11 +13,11 @@ from orchestrator.errors import SessionNotFound
 from orchestrator.lines.messages import FIRST_UID
 from orchestrator.store.database import Database
 from orchestrator.store.records import SessionRecord
+from orchestrator.store.remembered import Remembered
 from orchestrator.store.tables import session_shares, sessions, users
 
 # Owns the sessions whose sandboxes wait, warm, for somebody.
 NOBODY = ""
-_MOST_KNOWN = 1000
 _COLUMNS = sessions.c
 _ONE = _COLUMNS.id == bindparam("key")
 _INSERT = sessions.insert()
@@ -44,6 +43,7 @@ _CLAIM = (
         created_at=bindparam("now"),
         last_active_at=bindparam("now"),
     )
+    .returning(sessions)
 )
 _TOUCH = sessions.update().where(_ONE).values(last_active_at=bindparam("now"))
 _RENEW = sessions.update().where(_ONE).values(token=bindparam("new_token"), kernel_id=bindparam("new_kernel_id"))
@@ -58,8 +58,7 @@ class SessionStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: dict[str, SessionRecord] = {}  # as read last; every request asks for one, and nobody else writes
-        self._writes = 0
+        self._known = Remembered[SessionRecord]()
 
     async def add(self, owner: str, name: str, profile: str) -> SessionRecord:
         """Make a session."""
@@ -94,16 +93,12 @@ class SessionStore:
         """
         keys = {"key": session_id, "new_owner": owner, "new_name": name, "now": _now()}
 
-        def work(connection: Connection) -> SessionRecord | None:
-            if connection.execute(_CLAIM, keys).rowcount == 0:
-                return None
-            return _record(connection.execute(_GET, {"key": session_id, "owner": owner}).one())
-
-        with self._changing(session_id):
-            claimed = await self._database.transact(work)
-        if claimed is None:
+        with self._known.changing(session_id):
+            row = await self._database.transact(lambda connection: connection.execute(_CLAIM, keys).one_or_none())
+        if row is None:
             raise SessionNotFound(session_id)
-        self._remember(claimed)
+        claimed = _record(row)
+        self._known.keep(session_id, claimed, self._known.writes)
         return claimed
 
     async def waiting_ids(self) -> set[str]:
@@ -120,28 +115,13 @@ class SessionStore:
         known = self._known.get(session_id)
         if known is not None and known.owner == owner:
             return known
-        keys, writes = {"key": session_id, "owner": owner}, self._writes
+        keys, writes = {"key": session_id, "owner": owner}, self._known.writes
         row = await self._database.transact(lambda connection: connection.execute(_GET, keys).one_or_none())
         if row is None:
             raise SessionNotFound(session_id)
         record = _record(row)
-        if writes == self._writes:  # else it may be out of date already
-            self._remember(record)
+        self._known.keep(session_id, record, writes)
         return record
-
-    def _remember(self, record: SessionRecord) -> None:
-        if len(self._known) >= _MOST_KNOWN:
-            self._known.clear()
-        self._known[record.id] = record
-
-    @contextmanager
-    def _changing(self, session_id: str) -> Iterator[None]:
-        """Forget what is known of a session, whether or not the change comes to pass."""
-        try:
-            yield
-        finally:
-            self._writes += 1
-            self._known.pop(session_id, None)
 
     async def some(self, ids: Iterable[str]) -> list[SessionRecord]:
         """Return the sessions with these ids, whoever owns them."""
@@ -179,13 +159,13 @@ class SessionStore:
     async def change(self, session_id: str, changes: Mapping[str, str | None]) -> None:
         """Set some of `name`, `model`, `approval` and `instructions`."""
         if changes:
-            with self._changing(session_id):
+            with self._known.changing(session_id):
                 await self._database.run(sessions.update().where(_ONE).values(**changes), {"key": session_id})
 
     async def touch(self, session_id: str) -> None:
         """Note that a session is used now."""
         now = _now()
-        with self._changing(session_id):
+        with self._known.changing(session_id):
             await self._database.run(_TOUCH, {"key": session_id, "now": now})
 
     async def egress_usage(self, session_id: str) -> tuple[int, int]:
@@ -200,13 +180,13 @@ class SessionStore:
     async def renew_gateway(self, record: SessionRecord) -> SessionRecord:
         """Give the session's next gateway a token and a kernel id that no earlier one knew."""
         fresh = {"new_token": secrets.token_hex(32), "new_kernel_id": str(uuid.uuid4())}
-        with self._changing(record.id):
+        with self._known.changing(record.id):
             await self._database.run(_RENEW, {"key": record.id, **fresh})
         return await self.get(record.owner, record.id)
 
     async def delete(self, session_id: str) -> None:
         """Delete a session with its messages and cells."""
-        with self._changing(session_id):
+        with self._known.changing(session_id):
             await self._database.run(_DELETE, {"key": session_id})
 
 

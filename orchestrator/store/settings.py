@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, select
 
 from orchestrator.store.database import Database
+from orchestrator.store.remembered import Remembered
 from orchestrator.store.tables import user_settings
 
 _ONE = user_settings.c.user_id == bindparam("key")
@@ -33,10 +34,16 @@ class SettingsStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._known = Remembered[UserSettings]()
 
     async def of(self, user_id: str) -> UserSettings:
         """Return a person's settings."""
-        return await self._database.transact(lambda connection: _read(connection, user_id))
+        if (known := self._known.get(user_id)) is not None:
+            return known
+        writes = self._known.writes
+        found = await self._database.transact(lambda connection: _read(connection, user_id))
+        self._known.keep(user_id, found, writes)
+        return found
 
     async def change(self, user_id: str, changes: Mapping[str, Any]) -> UserSettings:
         """Set some of a person's settings, and return all of them; two who change others lose nothing."""
@@ -49,7 +56,8 @@ class SettingsStore:
                 connection.execute(_ADD, {"user_id": user_id, "settings": row})
             return changed
 
-        return await self._database.transact(work)
+        with self._known.changing(user_id):
+            return await self._database.transact(work)
 
 
 def _read(connection: Connection, user_id: str, statement: Select[Any] = _GET) -> UserSettings:
