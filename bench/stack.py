@@ -1,4 +1,8 @@
-"""A Glovebox of the bench's own: spawner and orchestrator as processes of this host, and everything gone afterwards."""
+"""A Glovebox of the bench's own, and everything gone afterwards.
+
+The orchestrator runs in its image, with the limits that Compose gives it, on the host's network and with the code of
+this tree: what is measured is what people run. The spawner, which is on nobody's way, is a process of this host.
+"""
 
 import json
 import os
@@ -17,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.client import Api
-from bench.docker_cli import containers_of, remove_containers
+from bench.docker_cli import containers_of, docker, remove_containers
 from bench.errors import CannotMeasure
 from bench.progress import say
 from bench.provider import MODEL
@@ -27,6 +31,16 @@ _REPOSITORY = Path(__file__).resolve().parent.parent
 _DISK_MB = 8192
 _READY_S = 60.0
 _GRACE_S = 10.0
+_IMAGE = "glovebox-orchestrator"
+_COMMAND = ("python", "-m", "orchestrator")
+_AS_COMPOSE = (
+    "--network=host",
+    "--user=0:0",
+    "--cap-drop=ALL",
+    *(f"--cap-add={name}" for name in ("CHOWN", "DAC_OVERRIDE", "FOWNER")),
+    "--memory=1g",
+    "--pids-limit=512",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +91,18 @@ def _start(cleanup: ExitStack, profile: Mapping[str, object]) -> Stack:
     config = folder / "config.json"
     config.write_text(json.dumps(_config(port, provider_port, profile)))
     environment = _environment(config, folder, instance)
-    cleanup.enter_context(_process("orchestrator.spawner", environment, folder))
-    orchestrator = cleanup.enter_context(_process("orchestrator", environment, folder))
+    spawner = [sys.executable, "-m", "orchestrator.spawner"]
+    cleanup.enter_context(_process("spawner", spawner, _without_ours() | environment, folder))
+    name = f"{instance}-orchestrator"
+    command = ["docker", "run", "--name", name, *_AS_COMPOSE, *_seen_inside(environment, folder), _IMAGE, *_COMMAND]
+    cleanup.callback(docker, "rm", "--force", name)
+    orchestrator = cleanup.enter_context(_process("orchestrator", command, dict(os.environ), folder))
     url = f"http://127.0.0.1:{port}"
     api = Api(url)
     cleanup.callback(api.close)
     _wait_until_ready(api, orchestrator, folder)
-    return Stack(api, url, instance, folder, read_config(config).profiles["standard"], orchestrator.pid, provider_port)
+    pid = int(docker("inspect", "--format", "{{.State.Pid}}", name))
+    return Stack(api, url, instance, folder, read_config(config).profiles["standard"], pid, provider_port)
 
 
 def _config(port: int, provider_port: int, profile: Mapping[str, object]) -> dict[str, object]:
@@ -95,9 +114,8 @@ def _config(port: int, provider_port: int, profile: Mapping[str, object]) -> dic
 
 
 def _environment(config: Path, folder: Path, instance: str) -> dict[str, str]:
-    """Return the processes' environment: nothing of a Glovebox that this shell is set up for."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GLOVEBOX_")}
-    return kept | {
+    """Return what tells both parts of each other."""
+    return {
         "GLOVEBOX_CONFIG": str(config),
         "GLOVEBOX_DATA": str(folder / "data"),
         "GLOVEBOX_SPAWNER_SOCKET": str(folder / "spawner.sock"),
@@ -105,12 +123,24 @@ def _environment(config: Path, folder: Path, instance: str) -> dict[str, str]:
     }
 
 
+def _without_ours() -> dict[str, str]:
+    """Return this shell's environment without what sets up another Glovebox."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GLOVEBOX_")}
+
+
+def _seen_inside(environment: Mapping[str, str], folder: Path) -> list[str]:
+    told = [f"--env={name}={value}" for name, value in environment.items()]
+    return [*told, f"--volume={folder}:{folder}", f"--volume={_REPOSITORY}/orchestrator:/opt/glovebox/orchestrator:ro"]
+
+
 @contextmanager
-def _process(module: str, environment: dict[str, str], folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a module, and end it afterwards. A Ctrl-C is for the bench alone, which ends its parts in order."""
-    with _log_file(folder, module).open("wb") as log:
+def _process(
+    name: str, command: list[str], environment: Mapping[str, str], folder: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a part, and end it afterwards. A Ctrl-C is for the bench alone, which ends its parts in order."""
+    with _log_file(folder, name).open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            command,
             cwd=_REPOSITORY,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -135,7 +165,7 @@ def _wait_until_ready(api: Api, orchestrator: "subprocess.Popen[bytes]", folder:
         if orchestrator.poll() is not None or time.monotonic() > deadline:
             logs = "".join(
                 f"\n--- {module} ---\n{_log_file(folder, module).read_text(errors='replace')[-3000:]}"
-                for module in ("orchestrator.spawner", "orchestrator")
+                for module in ("spawner", "orchestrator")
             )
             raise CannotMeasure(f"Glovebox did not become ready: {problem}{logs}")
         time.sleep(0.1)

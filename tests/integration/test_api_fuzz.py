@@ -75,9 +75,10 @@ def test_an_operation_answers_as_the_document_says(
         @given(OPERATIONS[label].as_strategy(generation_mode=mode, path_parameters=known), st.sampled_from(WANTED))
         def answers(case: Case, wanted: str) -> None:
             excluded = [CHECKS.get_one("positive_data_acceptance"), CHECKS.get_one("unsupported_method")]
-            case.call_and_validate(
-                base_url=stack.url, headers={"Accept": wanted}, excluded_checks=excluded, timeout=600
-            )
+            reply = case.call(base_url=stack.url, headers={"Accept": wanted}, timeout=600)
+            if reply.status_code == 507:  # a full disk, as the document says: no fault of the server's
+                excluded.append(CHECKS.get_one("not_a_server_error"))
+            case.validate_response(reply, excluded_checks=excluded)
 
         answers()
 
