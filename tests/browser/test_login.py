@@ -88,7 +88,7 @@ def test_two_people_at_once_see_nothing_of_each_other(
         assert f"a secret of {other}" not in page.content()
     session = session_of(ann)
     bob.goto(f"{team_site.page}/?session={session}")
-    expect(bob.locator("#notice")).to_contain_text("No session has the id", timeout=SLOW)
+    expect(bob.locator("#notice")).to_contain_text(f"没有编号为 '{session}' 的会话", timeout=SLOW)
     expect(bob.locator("#person")).to_contain_text("bob", timeout=SLOW)
     assert "a secret of ann" not in bob.content()
     for path in (f"/export/{session}", f"/files/{session}/a.txt"):

@@ -125,7 +125,10 @@ def test_w5_f5_no_output_runs_asks_or_leads_anywhere(
         never = f"Document.prototype.querySelectorAll.call(document, {json.dumps(NEVER)})"
         assert frame.evaluate(f"{never}.length") == 0, frame.url
     shown = seen.page.locator("#conversation").inner_text()
-    notes = " ".join(text for frame in frames for text in frame.locator(".gb-note").all_inner_texts())
+    texts = (
+        "Array.from(Document.prototype.querySelectorAll.call(document, '.gb-note'), one => one.textContent).join(' ')"
+    )
+    notes = " ".join(frame.evaluate(texts) for frame in frames)
     cookies = context.cookies()
     context.close()
     assert cookies == seen.happened == listener.hits == []
