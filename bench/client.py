@@ -107,6 +107,14 @@ class Api:
                 if line.startswith("data: "):
                     yield json.loads(line[6:])
 
+    def stop(self, session: str) -> None:
+        """Stop the turn that runs."""
+        _checked(self._client.post(f"/v1/sessions/{session}/stop"))
+
+    def state(self, session: str) -> str:
+        """Return a session's state."""
+        return str(_checked(self._client.get(f"/v1/sessions/{session}")).json()["state"])
+
     def upload(self, session: str, path: str, source: Path) -> None:
         """Send a file, streamed."""
         headers = {"Content-Length": str(source.stat().st_size)}

@@ -57,6 +57,10 @@ def running_provider(port: int) -> Iterator[Provider]:
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
+            with suppress(BrokenPipeError):  # whoever asked was stopped
+                self._answer()
+
+        def _answer(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bench import burst, fairness, idle, waking, warm_start
+from bench import burst, fairness, idle, stops, waking, warm_start
 from bench.against_peers import measure_peers
 from bench.burst import measure_burst
 from bench.cold_start import measure_cold_start
@@ -15,6 +15,7 @@ from bench.long_output import measure_long_output
 from bench.model_side import measure_call_to_cell, measure_provider_delay
 from bench.page import measure_page_conversation, measure_page_loads, measure_page_streams
 from bench.stack import Stack
+from bench.stops import measure_stops
 from bench.throughput import measure_throughput
 from bench.transfers import measure_transfers
 from bench.waking import measure_waking
@@ -43,7 +44,8 @@ class Subject:
     usual: bool = True
 
 
-LOAD_PROFILE = {"memory_mb": burst.MEMORY_MB, "warm": warm_start.WARM}
+# The usual profile promises each sandbox two processors: sixteen seats on a host of two, and four users would wait.
+LOAD_PROFILE = {"memory_mb": burst.MEMORY_MB, "cpus": fairness.CPUS, "warm": warm_start.WARM}
 _WAITING = {"warm": warm_start.WARM}
 PEERS = Subject(("peers",), measure_peers, _WAITING, usual=False)
 SUBJECTS = (
@@ -66,6 +68,7 @@ SUBJECTS = (
         usual=False,
     ),
     Subject(("wake_up",), measure_waking, {"idle_s": waking.IDLE_S}),
+    Subject(stops.NAMES, measure_stops, usual=False),
     Subject(("page_first_load", "page_next_load"), measure_page_loads, usual=False),
     Subject(("page_event_to_pixels",), measure_page_streams, usual=False),
     Subject(("page_long_conversation", "page_scroll_frame"), measure_page_conversation, usual=False),
