@@ -160,10 +160,12 @@ class Following:
                 # An event tells what one reply used, and the meter shows what the session did.
                 told = live.answer.usage
                 usage = (await self._api.session(self._session)).get("usage")
-            began = time.monotonic()
-            yield view(usage)
-            # Whatever a cell prints, a watcher takes a fraction of the time.
-            await asyncio.sleep(max(TICK_S, 3 * (time.monotonic() - began)))
+            began = time.thread_time()
+            now = view(usage)
+            took_s = time.thread_time() - began
+            yield now
+            # Whatever a cell prints, a watcher takes a fraction of the time; what others take is not its fault.
+            await asyncio.sleep(max(TICK_S, 3 * took_s))
 
     async def _news(self) -> None:
         """Wait until something was done to the session."""
