@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from bench.docker_cli import docker, remove_containers
 from bench.errors import CannotMeasure
-from bench.stack import Stack, free_port
+from bench.peers.ports import free_port
+from bench.stack import Stack
 
 CHROMIUM = Path(os.environ.get("GLOVEBOX_CHROMIUM", "/usr/bin/chromium"))
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import Any
 from bench.client import Api
 from bench.docker_cli import containers_of, docker, remove_containers
 from bench.errors import CannotMeasure
+from bench.peers.ports import free_port
 from bench.progress import say
 from bench.provider import MODEL
 from orchestrator.config import Profile, read_config
@@ -183,10 +183,3 @@ def _remove_containers_of(instance: str) -> None:
 
 def _log_file(folder: Path, module: str) -> Path:
     return folder / f"{module}.log"
-
-
-def free_port() -> int:
-    """Return a port of this host that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
