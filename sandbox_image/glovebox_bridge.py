@@ -1,23 +1,30 @@
 """The gateway of a sandbox: one process that carries messages between the orchestrator and the kernel.
 
 It answers on the socket `gw.sock` to one token and for one kernel: a WebSocket to the kernel's channels, and the
-request for a restart. Nothing is stored. What the orchestrator does not take, the kernel has to wait with, also while
-the orchestrator is away: whoever connects next gets what came since. Of the kernel's life it is told on a pipe, by the
-kernel and by whoever keeps it (`glovebox_gateway`): `born <pid>`, `ready`, `died`.
+request for a restart. What a kernel says comes in frames that are passed on as they are (`glovebox_wire`). What is
+asked on the control channel the bridge does itself, so that no kernel is too busy for it: an interrupt is a signal.
+
+Nothing is stored. What the orchestrator does not take, the kernel has to wait with, also while the orchestrator is
+away: whoever connects next gets what came since. Of the kernel's life it is told on a pipe, by the kernel and by
+whoever keeps it (`glovebox_gateway`): `born <pid>`, `ready`, `died`.
 """
 
 import asyncio
 import hmac
+import json
 import os
 import signal
 import socket
 import sys
+from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from glovebox_channels import BadFrame, Channels, frame_of, message, parse_frame
-from glovebox_door import HEAD_BYTES, BadRequest, Request, WebSocket, answer, read_request
+from glovebox_door import Request, Visitor
+from glovebox_mouth import Mouth
 from glovebox_packages import is_offered
+from glovebox_wire import framed, packed, parts_of, unpacked
 
 SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
 FORWARDER = [sys.executable, "-I", "-S", "/opt/glovebox/egress_forwarder.py"]
@@ -25,28 +32,30 @@ FORWARDER_PAUSE_S = 1.0
 EGRESS_ADDRESS, EGRESS_BACKLOG = ("127.0.0.1", 3128), 128
 SHUTDOWN_S = 1.0  # what the clean-up of the user's own code may take at a restart; a kernel that is busy is killed then
 RESTART_S = 20.0
-LAST_WORDS_S, LONGEST_LAST_WORDS_S = 0.03, 2.0
+LAST_WORDS_S = 2.0
 STILLBORN = 5  # so many kernels in a row that never get ready: only a new container can help
 
 
 class Bridge:
     """The kernel of the moment, and the one connection to it."""
 
-    def __init__(self, token: str, kernel_id: str, sockets: str) -> None:
+    def __init__(self, token: str, kernel_id: str) -> None:
         self._token = token
         self._path = f"/api/kernels/{kernel_id}"
-        self._sockets = sockets
         self._pid = 0
-        self._channels: Channels | None = None
-        self._carrying: asyncio.Task[None] | None = None
+        self._mouths: list[Mouth] = []
+        self._kernel: Mouth | None = None
+        self._came = asyncio.Event()
         self._ready = asyncio.Event()
         self._died = asyncio.Event()
         self._stillborn = 0
         self._restarting = False
-        self._carried = 0
-        self._client: WebSocket | None = None
-        self._connected = asyncio.Event()
+        self._client: Visitor | None = None
         self._was_connected = False
+        self._is_held = False
+        self._untaken: list[bytes] = []
+        self._early: list[bytes] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def follow(self, told: asyncio.StreamReader) -> None:
         """Follow the lives of kernels, until nobody keeps them any more or they are all stillborn."""
@@ -57,7 +66,7 @@ class Bridge:
                     self._died.clear()
                 case [b"ready"]:
                     self._stillborn = 0
-                    self._carrying = asyncio.create_task(self._carry())
+                    await self._meet()
                 case [b"died"]:
                     self._stillborn += 1
                     await self._mourn()
@@ -70,81 +79,71 @@ class Bridge:
         before = os.umask(0o177)
         door.bind(str(path))
         os.umask(before)
-        return await asyncio.start_unix_server(self._serve, sock=door, limit=HEAD_BYTES)
+        return await asyncio.get_running_loop().create_unix_server(lambda: Visitor(self), sock=door)
 
-    async def _carry(self) -> None:
-        """Connect to a kernel, and pass on what it says until it is gone."""
-        self._channels = channels = Channels(self._sockets)
-        await channels.hear_the_kernel()
+    # -- the kernel, and whoever else has something to say in its name
+
+    def came(self, mouth: Mouth) -> None:
+        """Hear that somebody in the sandbox wants to speak."""
+        self._mouths.append(mouth)
+        if self._is_held:
+            mouth.hold()
+        self._came.set()
+
+    def carry(self, frames: bytes) -> None:
+        """Give frames to whoever is connected, or will be; before anybody was, they are for nobody."""
+        if self._client is not None:
+            self._client.write(frames)
+        elif self._was_connected:
+            self._untaken.append(frames)
+
+    def left(self, mouth: Mouth) -> None:
+        """Hear that it has nothing more to say."""
+        self._mouths.remove(mouth)
+
+    async def _meet(self) -> None:
+        """Find the kernel that is ready: it has connected before it said so. What waits for it is asked now."""
+        while self._kernel is None:
+            self._came.clear()
+            self._kernel = next((mouth for mouth in self._mouths if mouth.pid == self._pid), None)
+            if self._kernel is None:
+                await self._came.wait()
         self._ready.set()
-        async with asyncio.TaskGroup() as group:
-            for channel in channels:
-                group.create_task(self._pass_on(channels, channel))
-
-    async def _pass_on(self, channels: Channels, channel: str) -> None:
-        while True:
-            messages = await channels.receive(channel)
-            self._carried += len(messages)
-            await self._hand_over([frame_of(channel, parts) for parts in messages])
-
-    async def _hand_over(self, frames: list[list[bytes]]) -> None:
-        """Give messages to whoever is connected, or will be; before anybody was, they are for nobody."""
-        while self._was_connected:
-            await self._connected.wait()
-            if await self._tell(frames):
-                return
-
-    async def _tell(self, frames: list[list[bytes]]) -> bool:
-        """Send messages to whoever is connected, and tell whether somebody is."""
-        client = self._client
-        if client is not None:
-            try:
-                await client.send(frames)
-            except OSError:  # it has gone
-                self._forget(client)
-                return False
-        return client is not None
-
-    def _forget(self, client: WebSocket) -> None:
-        if self._client is client:
-            self._client = None
-            self._connected.clear()
+        early, self._early = self._early, []
+        for message in early:
+            self._ask(message)
 
     async def _mourn(self) -> None:
         """Pass on a dead kernel's last words, and say that it is dead, unless somebody wanted it so."""
-        if not self._restarting:
-            await self._hear_last_words()
+        kernel, self._kernel = self._kernel, None
         self._ready.clear()
-        await self.let_go()
+        if kernel is not None:
+            if not self._restarting and self._client is not None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LAST_WORDS_S):
+                        await kernel.silent.wait()
+            kernel.shut()
         self._died.set()
-        if not self._restarting:
-            await self._tell([frame_of("iopub", message("status", {"execution_state": "restarting"}))])
+        if not self._restarting and self._client is not None:
+            self._client.write(packed("iopub", parts_of("status", {"execution_state": "restarting"})))
 
-    async def let_go(self) -> None:
-        """Close the channels: sockets that nobody closes would hold up whoever collects them."""
-        if self._carrying is not None:
-            self._carrying.cancel()
-            await asyncio.gather(self._carrying, return_exceptions=True)
-            self._carrying = None
-        if self._channels is not None:
-            self._channels.close()
-            self._channels = None
+    def _hold(self) -> None:
+        self._is_held = True
+        for mouth in self._mouths:
+            mouth.hold()
 
-    async def _hear_last_words(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_LAST_WORDS_S):
-                before = -1
-                while before != self._carried:
-                    before = self._carried
-                    await asyncio.sleep(LAST_WORDS_S)
+    def _go_on(self) -> None:
+        self._is_held = False
+        for mouth in self._mouths:
+            mouth.go_on()
 
     async def restart(self) -> None:
         """End the kernel; returns when there is another."""
         await self._ready.wait()
         self._restarting = True
         try:
-            if self._channels is not None:
-                await self._channels.send("control", message("shutdown_request", {"restart": True}))
+            if self._kernel is not None:
+                self._kernel.ask(packed("shell", parts_of("shutdown_request", {"restart": True})))
             with suppress(TimeoutError):
                 async with asyncio.timeout(SHUTDOWN_S):
                     await self._died.wait()
@@ -156,49 +155,85 @@ class Bridge:
         finally:
             self._restarting = False
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(BadRequest, BadFrame, OSError, asyncio.IncompleteReadError):
-                await self._answer(await read_request(reader), reader, writer)
-        finally:
-            writer.close()
+    # -- the orchestrator
 
-    async def _answer(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def asked(self, visitor: Visitor, request: Request) -> None:
+        """Take a request, if it is one."""
         given = request.headers.get("authorization", "").encode("latin-1")
         if not hmac.compare_digest(given, f"token {self._token}".encode("ascii")):
-            answer(writer, 401)
+            visitor.answer(401)
         elif (request.method, request.path) == ("POST", f"{self._path}/restart"):
-            answer(writer, 200 if await self._restarted_in_time() else 503)
+            self._start(self._restart_in_time(visitor))
         elif (request.method, request.path) == ("GET", f"{self._path}/channels"):
-            await self._connect(request, WebSocket(reader, writer))
+            self._start(self._connect(visitor, request))
         else:
-            answer(writer, 404)
+            visitor.answer(404)
 
-    async def _restarted_in_time(self) -> bool:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _restart_in_time(self, visitor: Visitor) -> None:
         try:
             async with asyncio.timeout(RESTART_S):
                 await self.restart()
         except TimeoutError:
-            return False
-        return True
+            visitor.answer(503)
+        else:
+            visitor.answer(200)
 
-    async def _connect(self, request: Request, client: WebSocket) -> None:
-        """Serve a connection to the kernel; the one before it is over."""
+    async def _connect(self, visitor: Visitor, request: Request) -> None:
+        """Let somebody listen and ask; whoever did before is shown out."""
         await self._ready.wait()
-        client.accept(request, SUBPROTOCOL)
-        if self._client is not None:
-            self._client.abort()
-        self._client = client
+        before, self._client = self._client, visitor
+        if before is not None:
+            before.abort()
         self._was_connected = True
-        self._connected.set()
-        try:
-            async for frame in client.messages():
-                channel, parts = parse_frame(frame)
-                await self._ready.wait()
-                if self._channels is not None and channel in ("shell", "control", "stdin"):
-                    await self._channels.send(channel, parts)
-        finally:
-            self._forget(client)
+        visitor.accept(request, SUBPROTOCOL)
+        untaken, self._untaken = self._untaken, []
+        for frames in untaken:
+            visitor.write(frames)
+        self._go_on()
+
+    def said(self, visitor: Visitor, message: bytes) -> None:
+        """Take a message for the kernel, or for the one that is to come."""
+        if self._ready.is_set():
+            self._ask(message)
+        else:
+            self._early.append(message)
+
+    def full(self, visitor: Visitor) -> None:
+        """Have the kernel wait."""
+        if visitor is self._client:
+            self._hold()
+
+    def free(self, visitor: Visitor) -> None:
+        """Have it go on."""
+        if visitor is self._client:
+            self._go_on()
+
+    def gone(self, visitor: Visitor) -> None:
+        """Have the kernel wait for whoever comes next."""
+        if visitor is self._client:
+            self._client = None
+            self._hold()
+
+    def _ask(self, message: bytes) -> None:
+        channel, parts = unpacked(message)
+        if channel == "shell" and self._kernel is not None:
+            self._kernel.ask(framed(message))
+        elif channel == "control":
+            self._control(parts[0])
+
+    def _control(self, header: bytes) -> None:
+        """Do what is asked on the control channel; anything but an interrupt only wants to hear that we are there."""
+        kind = json.loads(header).get("msg_type", "")
+        if kind == "interrupt_request":
+            with suppress(ProcessLookupError):  # it leads the group of what its cells have started
+                os.killpg(self._pid, signal.SIGINT)
+        reply = packed("control", parts_of(kind.replace("_request", "_reply"), {"status": "ok"}, header))
+        self.carry(reply + packed("iopub", parts_of("status", {"execution_state": "idle"}, header)))
 
 
 async def offer_egress(listener: socket.socket) -> None:
@@ -210,21 +245,19 @@ async def offer_egress(listener: socket.socket) -> None:
         await asyncio.sleep(FORWARDER_PAUSE_S)
 
 
-async def serve(token: str, kernel_id: str, sockets: str, door: Path, pipe: int) -> None:
-    """Serve until whoever keeps the kernel is gone."""
-    bridge = Bridge(token, kernel_id, sockets)
+async def serve(token: str, kernel_id: str, heard: socket.socket, door: Path, pipe: int) -> None:
+    """Serve until whoever keeps the kernel is gone. Kernels connect to the socket `heard`."""
+    bridge = Bridge(token, kernel_id)
+    loop = asyncio.get_running_loop()
     told = asyncio.StreamReader()
     with os.fdopen(pipe, "rb") as source:
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), source)
-        try:
-            async with asyncio.TaskGroup() as group:
-                others: list[asyncio.Task[object]] = [group.create_task(bridge.listen(door))]
-                if is_offered():
-                    # Before the door opens: the first cell may use it at once.
-                    listener = socket.create_server(EGRESS_ADDRESS, backlog=EGRESS_BACKLOG)
-                    others.append(group.create_task(offer_egress(listener)))
-                await bridge.follow(told)
-                for task in others:
-                    task.cancel()
-        finally:
-            await bridge.let_go()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), source)
+        async with await loop.create_unix_server(lambda: Mouth(bridge), sock=heard), asyncio.TaskGroup() as group:
+            others: list[asyncio.Task[object]] = [group.create_task(bridge.listen(door))]
+            if is_offered():
+                # Before the door opens: the first cell may use it at once.
+                listener = socket.create_server(EGRESS_ADDRESS, backlog=EGRESS_BACKLOG)
+                others.append(group.create_task(offer_egress(listener)))
+            await bridge.follow(told)
+            for task in others:
+                task.cancel()

@@ -6,15 +6,18 @@ Standard library only, and no more of it than the kernel needs anyway: a web fra
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol, cast
+
+from glovebox_wire import BINARY, FINAL, BadFrame, frame_head
 
 HEAD_BYTES = 64 * 1024
 MESSAGE_BYTES = 64 * 1024 * 1024
 UNTAKEN_BYTES = 8 * 1024 * 1024
 REASONS = {200: "OK", 401: "Unauthorized", 404: "Not Found", 503: "Service Unavailable"}
-MORE, BINARY, CLOSE, PING, LAST = 0x0, 0x2, 0x8, 0x9, 0xA
-FINAL, MASKED = 0x80, 0x80
+MORE, CLOSE, PING, LAST = 0x0, 0x8, 0x9, 0xA
+MASKED, MASK_BYTES = 0x80, 4
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -31,102 +34,174 @@ class Request:
     headers: dict[str, str]
 
 
-async def read_request(reader: asyncio.StreamReader) -> Request:
-    """Read the head of a request.
+def parse_request(head: bytes) -> Request:
+    """Return the request of which this is the head, without the empty line.
 
     Raises:
         BadRequest: it is none.
-        asyncio.IncompleteReadError: whoever sent it went away.
 
     """
     try:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        first, *lines = head[:-4].split("\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
         method, target, _ = first.split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    except (ValueError, asyncio.LimitOverrunError) as error:
+    except ValueError as error:
         raise BadRequest(str(error)) from error
     return Request(method, target.partition("?")[0], headers)
 
 
-def answer(writer: asyncio.StreamWriter, status: int) -> None:
-    """Answer a request with a status and nothing else."""
-    head = f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    writer.write(head.encode("ascii"))
+class Frames:
+    """Takes apart what a client sends once its handshake was answered: frames, all of them masked."""
 
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self._pieces: list[bytes] = []
 
-class WebSocket:
-    """The server's end of a connection whose handshake has been read."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        writer.transport.set_write_buffer_limits(high=UNTAKEN_BYTES)
-
-    def accept(self, request: Request, subprotocol: str) -> None:
-        """Answer the handshake."""
-        key = request.headers.get("sec-websocket-key", "").encode("latin-1")
-        proof = base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest()).decode("ascii")
-        self._writer.write(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Accept: {proof}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\r\n".encode("ascii")
-        )
-
-    async def send(self, messages: list[list[bytes]]) -> None:
-        """Send binary messages, each in parts. Returns when the other end has taken most of what was sent before."""
-        self._writer.write(
-            b"".join(piece for parts in messages for piece in (frame_head(BINARY, sum(map(len, parts))), *parts))
-        )
-        await self._writer.drain()
-
-    async def messages(self) -> AsyncIterator[bytes]:
-        """Yield what comes, until the other end closes.
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield what is whole now: messages (as BINARY), and frames of the kinds CLOSE and PING.
 
         Raises:
-            BadRequest: it breaks the protocol.
-            asyncio.IncompleteReadError: the other end went away.
+            BadRequest: the client breaks the protocol.
 
         """
-        pieces: list[bytes] = []
-        while True:
-            final, kind, data = await self._read_frame()
-            if kind == CLOSE:
-                self._writer.writelines([frame_head(CLOSE, len(data)), data])
-                return
-            if kind == PING:
-                self._writer.writelines([frame_head(LAST, len(data)), data])
+        self._rest += data
+        while (frame := self._next()) is not None:
+            final, kind, content = frame
+            if kind in (CLOSE, PING):
+                yield kind, content
             elif kind in (BINARY, MORE):
-                pieces.append(data)
-                if sum(map(len, pieces)) > MESSAGE_BYTES:
+                self._pieces.append(content)
+                if sum(map(len, self._pieces)) > MESSAGE_BYTES:
                     raise BadRequest("a message that is too long")
                 if final:
-                    yield b"".join(pieces)
-                    pieces = []
+                    pieces, self._pieces = self._pieces, []
+                    yield BINARY, b"".join(pieces)
             elif kind != LAST:
                 raise BadRequest(f"a frame of kind {kind}")
 
-    def abort(self) -> None:
-        """End the connection without another word."""
-        self._writer.transport.abort()
-
-    async def _read_frame(self) -> tuple[bool, int, bytes]:
-        first, second = await self._reader.readexactly(2)
-        size = second & ~MASKED
+    def _next(self) -> tuple[bool, int, bytes] | None:
+        rest = self._rest
+        if len(rest) < 2:
+            return None
+        first, second = rest[0], rest[1]
+        size, start = second & ~MASKED, 2
         if size >= 126:
-            size = int.from_bytes(await self._reader.readexactly(2 if size == 126 else 8))
+            start += 2 if size == 126 else 8
+            if len(rest) < start:
+                return None
+            size = int.from_bytes(rest[2:start])
         if size > MESSAGE_BYTES or not second & MASKED:
             raise BadRequest("a frame that is too long, or not masked")
-        mask = await self._reader.readexactly(4)
-        return bool(first & FINAL), first & 0xF, unmasked(await self._reader.readexactly(size), mask)
+        end = start + MASK_BYTES + size
+        if len(rest) < end:
+            return None
+        content = unmasked(bytes(rest[start + MASK_BYTES : end]), bytes(rest[start : start + MASK_BYTES]))
+        del rest[:end]
+        return bool(first & FINAL), first & 0xF, content
 
 
-def frame_head(kind: int, size: int) -> bytes:
-    """Return what comes before the data of a whole message."""
-    if size < 126:
-        return bytes([FINAL | kind, size])
-    if size < 1 << 16:
-        return bytes([FINAL | kind, 126]) + size.to_bytes(2)
-    return bytes([FINAL | kind, 127]) + size.to_bytes(8)
+class House(Protocol):
+    """What is behind the door."""
+
+    def asked(self, visitor: "Visitor", request: Request) -> None:
+        """Take a request."""
+
+    def said(self, visitor: "Visitor", message: bytes) -> None:
+        """Take a message of whoever was accepted."""
+
+    def full(self, visitor: "Visitor") -> None:
+        """Hear that the visitor has not taken what was sent: it should be the last for now."""
+
+    def free(self, visitor: "Visitor") -> None:
+        """Hear that it has."""
+
+    def gone(self, visitor: "Visitor") -> None:
+        """Hear that it is gone."""
+
+
+class Visitor(asyncio.Protocol):
+    """One connection to the door: a request, and messages both ways after `accept`."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._head = bytearray()
+        self._is_read = False
+        self._frames: Frames | None = None
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Come in."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=UNTAKEN_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what was sent; whoever breaks the protocol is shown out."""
+        try:
+            if self._frames is None:
+                self._take_head(data)
+            else:
+                self._take_messages(self._frames, data)
+        except (BadRequest, BadFrame):
+            self._transport.close()
+
+    def _take_head(self, data: bytes) -> None:
+        self._head += data
+        if len(self._head) > HEAD_BYTES:
+            raise BadRequest("a head that is too long")
+        end = self._head.find(b"\r\n\r\n")
+        if end >= 0 and not self._is_read:
+            self._is_read = True
+            request = parse_request(bytes(self._head[:end]))
+            del self._head[: end + 4]
+            self._house.asked(self, request)
+
+    def _take_messages(self, frames: Frames, data: bytes) -> None:
+        for kind, content in frames.feed(data):
+            if kind == BINARY:
+                self._house.said(self, content)
+            elif kind == PING:
+                self.write(frame_head(LAST, len(content)) + content)
+            else:
+                self.write(frame_head(CLOSE, len(content)) + content)
+                self._transport.close()
+                return
+
+    def answer(self, status: int) -> None:
+        """Answer the request with a status and nothing else."""
+        head = f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        self.write(head.encode("ascii"))
+        self._transport.close()
+
+    def accept(self, request: Request, subprotocol: str) -> None:
+        """Answer the handshake of a WebSocket."""
+        key = request.headers.get("sec-websocket-key", "").encode("latin-1")
+        proof = base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest()).decode("ascii")
+        self.write(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {proof}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\r\n".encode("ascii")
+        )
+        self._frames = Frames()
+        self.data_received(bytes(self._head))
+
+    def write(self, data: bytes) -> None:
+        """Send whole frames; `full` is told when the other end is late."""
+        self._transport.write(data)
+
+    def abort(self) -> None:
+        """End the connection without another word."""
+        self._transport.abort()
+
+    def pause_writing(self) -> None:
+        """Pass on that what was sent is not taken."""
+        self._house.full(self)
+
+    def resume_writing(self) -> None:
+        """Pass on that it is."""
+        self._house.free(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass on that nobody is there any more."""
+        self._house.gone(self)
 
 
 def unmasked(data: bytes, mask: bytes) -> bytes:

@@ -11,8 +11,8 @@ This process imports once what a kernel needs, then forks:
            ──fork──> bridge   (glovebox_bridge)  answers on the socket for that token, with that one kernel
 
 and waits. A kernel that ends is followed by another at once, forked from here and so with everything imported. The
-keeper itself never has a thread, a ZeroMQ context or an event loop: what would not survive a fork is never there. When
-the bridge ends, or the keeper, the container does. All three share the memory of what was imported; when that of the
+keeper itself never has a thread or an event loop: what would not survive a fork is never there. A kernel connects to
+the bridge on a socket in the home folder. When the bridge ends, or the keeper, the container does. All three share the memory of what was imported; when that of the
 sandbox runs out, the kernel is the one to die.
 
 Code in the kernel may do what it likes to the other two, to the token and to the socket (same uid, same files): nobody
@@ -24,6 +24,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,13 +35,13 @@ from glovebox_packages import environ_of_programs
 
 RUN_FOLDER = Path("/run/glovebox")
 HOME = Path(os.environ.get("HOME", "/home/sandbox"))
-SOCKETS = HOME / ".kernel"
+KERNELS = HOME / ".kernel"
+BACKLOG = 64
 
 
 def furnish_home(home: Path) -> None:
-    """Put the prepared font list into the (empty, in-memory) home, and make room for the kernel's sockets."""
+    """Put the prepared font list into the (empty, in-memory) home."""
     shutil.copytree("/opt/glovebox/matplotlib", home / ".cache/matplotlib", dirs_exist_ok=True)
-    (home / ".kernel").mkdir(exist_ok=True)
 
 
 def fork(child: Callable[[], None]) -> int:
@@ -52,7 +53,7 @@ def fork(child: Callable[[], None]) -> int:
     sys.exit()
 
 
-def be_the_kernel(told: int, sockets: str) -> None:
+def be_the_kernel(told: int) -> None:
     """Be the kernel, and tell of one's life on a pipe."""
     from glovebox_kernel import run
 
@@ -63,30 +64,33 @@ def be_the_kernel(told: int, sockets: str) -> None:
         os.write(told, b"ready\n")
         os.close(told)
 
-    run(sockets, ready)
+    run(str(KERNELS), ready)
 
 
-def be_the_bridge(heard: int, settings: dict[str, str], sockets: str) -> None:
+def be_the_bridge(heard: int, settings: dict[str, str], kernels: socket.socket) -> None:
     """Be the bridge."""
     import asyncio
 
     from glovebox_bridge import serve
 
-    asyncio.run(serve(settings["token"], settings["kernel_id"], sockets, RUN_FOLDER / "gw.sock", heard))
+    asyncio.run(serve(settings["token"], settings["kernel_id"], kernels, RUN_FOLDER / "gw.sock", heard))
 
 
 def keep(settings: dict[str, str]) -> None:
     """Keep a kernel and a bridge until the bridge ends."""
-    sockets = str(SOCKETS / "kernel")
+    kernels = socket.socket(socket.AF_UNIX)
+    kernels.bind(str(KERNELS))
+    kernels.listen(BACKLOG)  # before anybody is forked: whoever comes first finds the other
     heard, told = os.pipe()
 
     def bridge_on_one_end() -> None:
         os.close(told)
-        be_the_bridge(heard, settings, sockets)
+        be_the_bridge(heard, settings, kernels)
 
     def kernel_on_the_other() -> None:
         os.close(heard)
-        be_the_kernel(told, sockets)
+        kernels.close()
+        be_the_kernel(told)
 
     kernel = fork(kernel_on_the_other)
     bridge = fork(bridge_on_one_end)

@@ -1,8 +1,10 @@
 """The kernel of a sandbox: ipykernel's, with some of its habits changed, and without what nobody here asks for.
 
+It has one connection, to the bridge, where ipykernel has five sockets of ZeroMQ with four threads (`glovebox_voice`).
+Requests come one after the other. Those of the control channel are the bridge's to answer.
+
 An interrupt strikes nothing but the user's own code. ipykernel takes interrupts for as long as it handles a request;
-one that comes while it sends its reply leaves half a message on the socket (the next one continues it, and the gateway
-passes on rubbish) or none at all (whoever waits for the reply waits for ever).
+one that comes while it sends its reply leaves none at all, and whoever waits for the reply waits for ever.
 
 It forgets what it has put out: IPython keeps all of it for ever, which is the orchestrator's task. How it puts that out
 is another matter (`glovebox_outputs`).
@@ -10,6 +12,9 @@ is another matter (`glovebox_outputs`).
 It is forked from a process that has imported all this (`glovebox_gateway`), so that a kernel starts in a moment.
 """
 
+import asyncio
+import atexit
+import json
 import logging
 import signal
 import sys
@@ -20,9 +25,9 @@ from typing import Any
 
 import glovebox_charts
 import glovebox_packages
-import zmq
-from glovebox_channels import PORTS
-from glovebox_outputs import HELD_BACK, hand_over, put_out_our_way
+from glovebox_outputs import HELD_BACK, Outputs, Printed
+from glovebox_voice import Channel, Requests, Voice
+from ipykernel import ipkernel
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from IPython.core.interactiveshell import InteractiveShell
@@ -49,22 +54,65 @@ class NoThread:
         return False
 
 
-NO_THREAD = NoThread()
-
-
 class SandboxKernel(IPythonKernel):  # type: ignore[misc]
     """An IPython kernel whose messages are whole whatever interrupts it."""
 
     # Whoever asks waits for a cell's outputs and its reply, in any order: no need to let the outputs get ahead.
     _execute_sleep = 0.0
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, voice: Voice, **settings: Any) -> None:
         super().__init__(**settings)
-        self.shell_channel_thread = NO_THREAD
+        self._voice = voice
+        self._replies = Channel(voice, "shell", waits=True)
+        # After each of these another message is sure to come soon.
+        self._beginnings = Channel(voice, "iopub", waits=True)
+        self.shell.displayhook.pub_socket = self._beginnings
+        self.shell_channel_thread = NoThread()
         self.shell.history_manager.outputs = NothingKept()
         glovebox_charts.show_specifications(self.shell.display_formatter.mimebundle_formatter)
         glovebox_packages.use_environment()
         self.shell.register_magic_function(glovebox_packages.magic, "line", "pip")
+
+    def start(self) -> None:
+        """Answer requests from now on."""
+        super().start()
+        self.answering = self.io_loop.asyncio_loop.create_task(self._answer_all())
+
+    async def _answer_all(self) -> None:
+        requests = Requests(self._voice.socket)
+        while True:
+            await self._answer(await requests.next())
+
+    async def _answer(self, parts: list[bytes]) -> None:
+        """Answer a request (Jupyter's messaging, "Request-Reply"): busy, whatever it takes, the reply, idle."""
+        header, parent, metadata, content = map(json.loads, parts[:4])
+        request = {"header": header, "parent_header": parent, "metadata": metadata, "content": content}
+        request |= {"msg_id": header["msg_id"], "msg_type": header["msg_type"], "buffers": parts[4:]}
+        self.set_parent([], request)
+        self._publish_status("busy", "shell")
+        handler = self.shell_handlers.get(header["msg_type"])
+        self.pre_handler_hook()
+        try:
+            if handler is not None and asyncio.iscoroutine(answering := handler(self._replies, [], request)):
+                await answering
+        except (Exception, KeyboardInterrupt):  # the kernel goes on
+            self.log.exception("A request was not answered.")
+        finally:
+            self.post_handler_hook()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._publish_status("idle", "shell")
+
+    def _publish_status(self, status: str, channel: str, parent: dict[str, Any] | None = None) -> None:
+        way = self._beginnings if status == "busy" else self.iopub_socket
+        parent = parent or self.get_parent(channel)
+        self.session.send(way, "status", {"execution_state": status}, parent=parent, ident=self._topic("status"))
+
+    def _publish_execute_input(self, code: str, parent: Any, execution_count: int) -> None:
+        """Keep the code to ourselves: there is nobody but who sent it."""
+
+    def _abort_queues(self, subshell_id: str | None = None) -> None:
+        """Have no queue: whoever asks waits for the answer."""
 
     def pre_handler_hook(self) -> None:
         """Take interrupts our way while a request is handled."""
@@ -104,7 +152,7 @@ def interrupt_only_the_cell(number: int, frame: FrameType | None) -> None:
     while frame is not None:
         if frame.f_code is InteractiveShell.showtraceback.__code__ and isinstance(sys.exception(), KeyboardInterrupt):
             return  # one has struck, and is being told
-        hold_back = hold_back or frame.f_code is hand_over.__code__
+        hold_back = hold_back or frame.f_code is Printed._flush.__code__
         if frame.f_code is IPythonKernel.do_execute.__code__:
             if not hold_back:
                 signal.default_int_handler(number, frame)
@@ -114,10 +162,15 @@ def interrupt_only_the_cell(number: int, frame: FrameType | None) -> None:
 
 
 class SandboxKernelApp(IPKernelApp):  # type: ignore[misc]
-    """The application around the kernel, without some of its beginnings."""
+    """The application around the kernel, without its sockets and some of its beginnings."""
 
     blocking_class = None  # a class of clients, imported for its own sake
     log_level = logging.CRITICAL  # nobody reads it
+    outstream_class = "glovebox_outputs.Printed"
+
+    def __init__(self, bridge: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._bridge = bridge
 
     def _configure_logging(self) -> None:
         self.log.setLevel(self.log_level)
@@ -128,25 +181,59 @@ class SandboxKernelApp(IPKernelApp):  # type: ignore[misc]
     def init_pdb(self) -> None:
         """Leave the debugger as it is: nobody here can answer it."""
 
-    def init_control(self, context: zmq.Context[Any]) -> None:
-        """Have no thread between the shell channel and the kernel."""
-        super().init_control(context)
-        self.shell_channel_thread = None
+    def init_connection_file(self) -> None:
+        """Have no file that says where to connect."""
+
+    def write_connection_file(self, **_: Any) -> None:
+        """Write none."""
+
+    def log_connection_info(self) -> None:
+        """Tell nobody of it."""
+
+    def init_sockets(self) -> None:
+        """Connect to the bridge instead."""
+        self._voice = Voice(self._bridge)
+        self.iopub_socket = self.iopub_thread = Outputs(self._voice)
+        self.configure_tornado_logger()
+        atexit.register(self.close)
 
     def init_heartbeat(self) -> None:
         """Have no heartbeat: whoever keeps the kernel is its parent and hears of its death at once."""
 
+    def init_kernel(self) -> None:
+        """Make the kernel itself."""
+        self.kernel = SandboxKernel.instance(
+            parent=self,
+            voice=self._voice,
+            session=self.session,
+            iopub_thread=self.iopub_thread,
+            iopub_socket=self.iopub_socket,
+            log=self.log,
+            profile_dir=self.profile_dir,
+            user_ns=self.user_ns,
+        )
+        self.displayhook.get_execution_count = lambda: self.kernel.execution_count
 
-def run(sockets: str, ready: Callable[[], None]) -> None:
-    """Be a kernel on the sockets of this name until told to end; say when it is `ready`."""
+    def close(self) -> None:
+        """Say what is still to be said; the connection ends with the process."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.reset_io()
+
+
+def no_signature(method: Any, names: list[str]) -> dict[str, bool]:
+    """Tell that a method takes none of these arguments; ipykernel would look, for each cell."""
+    return dict.fromkeys(names, False)
+
+
+def run(bridge: str, ready: Callable[[], None]) -> None:
+    """Be a kernel that connects to the bridge's socket, until told to end; say when it is `ready`."""
     # When the sandbox runs out of memory the kernel is to die, and the gateway to live and start another.
     with open("/proc/self/oom_score_adj", "w") as score:
         score.write(OOM_SCORE)
     sys.argv[:] = ["ipykernel"]
-    put_out_our_way()
-    app = SandboxKernelApp.instance(
-        config=settings(), transport="ipc", ip=sockets, **{f"{channel}_port": port for channel, port in PORTS.items()}
-    )
+    ipkernel._accepts_parameters = no_signature
+    app = SandboxKernelApp.instance(config=settings(), bridge=bridge)
     app.initialize([])
     ready()
     make_what_waits(app.shell)
@@ -163,7 +250,7 @@ def settings() -> Config:
     """Return the settings of every kernel in a sandbox."""
     config = Config()
     config.IPKernelApp.kernel_class = SandboxKernel
-    config.Session.key = b""  # see glovebox_channels
+    config.Session.key = b""  # whoever gets at the connection has the kernel's uid and can do all it can
     # There is nobody to search a history, and its database costs a file and a thread.
     config.HistoryManager.enabled = False
     config.InlineBackend.figure_formats = {"png"}

@@ -1,141 +1,115 @@
-"""How a kernel puts out what cells print and show: four of ipykernel's habits are changed.
+"""How a kernel puts out what cells print: some of ipykernel's habits are changed.
+
+Who flushes a stream sends it, instead of waiting for a thread that does. What is printed and not flushed is sent by a
+thread after a moment; it is woken for the first print after some rest, not for each.
 
 What is printed at once goes out in pieces: the orchestrator refuses messages beyond a size, and a single print of 20 MB
-would be one.
-
-What is put out faster than the gateway takes it has to wait (which waits for the orchestrator, in turn). Else it would
-pile up in this process, and the kernel's socket drop what it cannot hold: a gigabyte printed at full speed would be the
-end of the sandbox.
-
-A flush of nothing is nothing. ipykernel flushes both streams three times a cell, and each time waits for another thread
-to say that it is done.
-
-And that thread is woken once for all that waits for it, not once for each.
+would be one. And whoever prints more than a little has it sent before going on.
 """
 
-import sys
+import os
 import threading
-import traceback
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import zmq
-from ipykernel.iostream import BackgroundSocket, IOPubThread, OutStream
-from ipykernel.kernelapp import IPKernelApp
+from glovebox_voice import Channel, Voice
+from ipykernel.iostream import IOPubThread, OutStream
 
 PIECE_CHARS = 1_000_000
-AHEAD_BYTES = 4 * 1024 * 1024  # what a thread may put out before it waits; more would only be more memory
-MESSAGE_BYTES = 6 * 1024  # what a message counts for at least
-QUEUED_MESSAGES = 16  # of at most a megabyte each, as a rule
-MOST_WAIT_S = 60.0  # then nobody takes anything any more, and the cell goes on
+AHEAD_CHARS = 1_000_000  # what may be printed before it is sent; more would only be more memory
+FLUSH_S = 0.2
+RESTLESS = 3  # so many moments without a print, and the thread that flushes sleeps until it is woken
 HELD_BACK: list[int] = []  # interrupts of the cell, which come when what must not be interrupted is done
 
 
-def put_out_our_way() -> None:
-    """Change these habits of ipykernel, in this process."""
-    print_in_pieces()
-    keep_in_step()
-    flush_only_something()
-    wake_once()
+class Flusher:
+    """A thread that flushes, in a moment, whatever was printed into."""
+
+    def __init__(self) -> None:
+        self._due: list[Callable[[], None]] = []
+        self._wake = threading.Event()
+        self._sleeps = False
+        threading.Thread(target=self._run, name="flusher", daemon=True).start()
+
+    def soon(self, flush: Callable[[], None]) -> None:
+        """Call this in a moment."""
+        self._due.append(flush)
+        if self._sleeps:
+            self._wake.set()
+
+    def _run(self) -> None:
+        rests = 0
+        while True:
+            if rests >= RESTLESS:
+                self._sleeps = True
+                if not self._due:  # what comes from here on wakes us
+                    self._wake.wait()
+                self._wake.clear()
+                self._sleeps = False
+            time.sleep(FLUSH_S)
+            due, self._due = self._due, []
+            rests = 0 if due else rests + 1
+            for flush in due:
+                flush()
 
 
-def print_in_pieces() -> None:
-    """Have ipykernel send long printed text as several messages."""
-    buffers = OutStream._flush_buffers
+class Outputs(Channel, IOPubThread):  # type: ignore[misc]
+    """Stands where ipykernel has the thread that sends outputs, and its socket, too."""
 
-    def in_pieces(stream: Any) -> Iterator[tuple[Any, str]]:
-        for parent, text in buffers(stream):
-            for start in range(0, len(text), PIECE_CHARS):
-                yield parent, text[start : start + PIECE_CHARS]
+    def __init__(self, voice: Voice) -> None:
+        Channel.__init__(self, voice, "iopub")
+        self.flusher = Flusher()
+        self.io_loop = None
 
-    OutStream._flush_buffers = in_pieces
-
-
-class Ahead(threading.local):
-    """How much a thread has put out since it last waited for that to be sent."""
-
-    size = 0
+    def schedule(self, f: Callable[[], Any]) -> None:
+        """Do it."""
+        f()
 
 
-def keep_in_step() -> None:
-    """Have code that prints or shows more than the gateway takes wait for it."""
-    ahead = Ahead()
-    init_iopub, make = IPKernelApp.init_iopub, IOPubThread.__init__
-    write, send = OutStream.write, BackgroundSocket.send_multipart
+class Printed(OutStream):  # type: ignore[misc]
+    """What stands in `sys.stdout` and `sys.stderr`."""
 
-    def wait(sender: IOPubThread, size: int, before: Callable[[], None] | None = None) -> None:
-        ahead.size += size
-        if ahead.size < AHEAD_BYTES or threading.current_thread() is sender.thread:
-            return
-        ahead.size = 0
-        if before is not None:
-            sender.schedule(before)
-        sent = threading.Event()
-        sender.schedule(sent.set)
-        sent.wait(MOST_WAIT_S)
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        self._ahead = 0
+        self._at_flush = threading.RLock()
+        super().__init__(*arguments, **settings)
+        os.register_at_fork(after_in_child=self._begin_in_child)
 
-    def write_and_wait(stream: Any, text: str) -> int | None:
-        written: int | None = write(stream, text)
-        wait(stream.pub_thread, len(text) if text.isascii() else 3 * len(text), stream._flush)
+    def _begin_in_child(self) -> None:
+        """Leave what was printed before to the parent, and the locks to whoever held them."""
+        self._buffers.clear()
+        self._ahead, self._flush_pending = 0, False
+        self._at_flush, self._buffer_lock = threading.RLock(), threading.RLock()
+
+    def write(self, string: str) -> int | None:
+        """Print. Whoever prints much waits for it to be sent."""
+        written: int | None = super().write(string)
+        self._ahead += len(string)
+        if self._ahead > AHEAD_CHARS:
+            self.flush()
         return written
 
-    def send_and_wait(socket: Any, message: list[Any], *arguments: Any, **options: Any) -> Any:
-        sent = send(socket, message, *arguments, **options)
-        wait(socket.io_thread, MESSAGE_BYTES + sum(len(part) for part in message))
-        return sent
+    def _schedule_flush(self) -> None:
+        if not self._flush_pending:
+            self._flush_pending = True
+            self.pub_thread.flusher.soon(self._flush)
 
-    def make_that_drops_nothing(thread: Any, socket: Any, *arguments: Any, **options: Any) -> None:
-        socket.setsockopt(zmq.XPUB_NODROP, 1)
-        make(thread, socket, *arguments, **options)
-
-    def init_with_a_short_queue(app: Any, context: zmq.Context[Any]) -> None:
-        context.setsockopt(zmq.SNDHWM, QUEUED_MESSAGES)  # of sockets that are made from now on
-        init_iopub(app, context)
-        del context.sockopts[zmq.SNDHWM]
-
-    IPKernelApp.init_iopub, IOPubThread.__init__ = init_with_a_short_queue, make_that_drops_nothing
-    OutStream.write, BackgroundSocket.send_multipart = write_and_wait, send_and_wait
-    OutStream.flush_timeout = MOST_WAIT_S
-
-
-def flush_only_something() -> None:
-    """Have a stream into which nothing was written since it was last flushed leave it at that."""
-    flush = OutStream.flush
-
-    def flush_something(stream: Any) -> None:
-        if stream._buffers or stream._flush_pending or stream.echo is not None:
-            flush(stream)
-
-    OutStream.flush = flush_something
-
-
-def hand_over(sender: Any, task: Callable[[], Any]) -> None:
-    """Put a task before the thread that sends. An interrupt amidst this would leave that asleep for ever."""
-    sender._events.append(task)
-    if not sender.woken:
-        sender.woken = True
-        sender._event_pipe.send(b"")
-
-
-def wake_once() -> None:
-    """Have the thread that sends be woken for the first thing to do, and find the others beside it."""
-
-    def schedule(sender: Any, task: Callable[[], Any]) -> None:
-        if not sender.thread.is_alive():
-            task()
-            return
-        hand_over(sender, task)
+    def flush(self) -> None:
+        """Send what was printed, if there is anything."""
+        if self._buffers or self.echo is not None:
+            self._flush()
         if HELD_BACK and threading.current_thread() is threading.main_thread():
             HELD_BACK.clear()
             raise KeyboardInterrupt
 
-    def handle_all(sender: Any, message: Any) -> None:
-        sender.woken = False  # before it is looked at what there is: what comes later wakes again
-        for _ in range(len(sender._events)):
-            try:
-                sender._events.popleft()()
-            except Exception:  # what comes after it is not to wait for the next to wake us
-                traceback.print_exc(file=sys.__stderr__)
+    def _flush(self) -> None:
+        """Send what was printed; an interrupt amidst this would lose it, and is held back."""
+        with self._at_flush:
+            self._ahead = 0
+            super()._flush()
 
-    IOPubThread.woken = False
-    IOPubThread.schedule, IOPubThread._handle_event = schedule, handle_all
+    def _flush_buffers(self) -> Iterator[tuple[Any, str]]:
+        for parent, text in super()._flush_buffers():
+            for start in range(0, len(text), PIECE_CHARS):
+                yield parent, text[start : start + PIECE_CHARS]

@@ -1,0 +1,119 @@
+"""The kernel's end of its connection to the bridge: what it says, from whatever thread, and what it is asked.
+
+Whoever speaks sends, and waits while the bridge takes no more (which waits for the orchestrator, in turn): a gigabyte
+that is printed at full speed piles up nowhere. A process that a cell has forked speaks on a connection of its own.
+"""
+
+import asyncio
+import os
+import socket
+import threading
+from collections import deque
+from itertools import repeat
+from typing import Any
+
+from glovebox_wire import frame_at, packed, unpacked
+
+READ_BYTES = 256 * 1024
+DELIMITER = b"<IDS|MSG>"  # of Jupyter's messages over ZeroMQ: addresses before it, a signature and the parts after it
+
+
+class Batch:
+    """Frames that are sent together, and how much of them was sent, piece by piece."""
+
+    def __init__(self) -> None:
+        self.frames: deque[bytes] = deque()
+        self.sent: deque[int] = deque()
+
+
+class Voice:
+    """All that a process says to the bridge, in its order, each message whole."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._begin()
+        self.socket = self._connected()
+        os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        """Have said nothing, and have no connection: as in a process that was just forked."""
+        self._waiting: deque[bytes] = deque()
+        self._batch = Batch()
+        self._lock = threading.Lock()
+        self._speaker = 0
+        self.socket: socket.socket | None = None
+
+    def _connected(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(self._path)
+        return connection
+
+    def think(self, channel: str, parts: list[bytes]) -> None:
+        """Have a message to say; it is said with the next that is."""
+        self._waiting.append(packed(channel, parts))
+
+    def speak(self) -> None:
+        """Say all that waits. Returns when it is on its way, unless this thread is at it already, further up."""
+        if self._speaker == threading.get_ident():
+            return
+        with self._lock:
+            self._speaker = threading.get_ident()
+            try:
+                while self._batch.frames or self._waiting:
+                    self._say()
+            finally:
+                self._speaker = 0
+
+    def _say(self) -> None:
+        """Send what is there. An exception out of a signal's handler may end this anywhere, and nothing goes amiss.
+
+        Python looks for signals after each call that its code makes, but not within `extend`: what was taken or sent
+        is noted in the same instant.
+        """
+        if self.socket is None:
+            self.socket = self._connected()
+        batch = self._batch
+        if not batch.frames:
+            batch.frames.extend(map(deque.popleft, repeat(self._waiting, len(self._waiting))))
+        data = memoryview(b"".join(batch.frames))
+        while (start := sum(batch.sent)) < len(data):
+            batch.sent.extend(map(self.socket.send, (data[start:],)))
+        self._batch = Batch()
+
+
+class Channel:
+    """Stands where ipykernel has a socket."""
+
+    def __init__(self, voice: Voice, name: str, *, waits: bool = False) -> None:
+        """What is sent on a channel that `waits` goes with the next message of one that does not."""
+        self._voice, self._name, self._waits = voice, name, waits
+
+    def send_multipart(self, parts: list[bytes], *_: Any, **__: Any) -> None:
+        """Send a message."""
+        self._voice.think(self._name, parts[parts.index(DELIMITER) + 2 :])
+        if not self._waits:
+            self._voice.speak()
+
+
+class Requests:
+    """What the kernel is asked, one after the other."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._rest = bytearray()
+        self._asked: asyncio.Queue[list[bytes]] = asyncio.Queue()
+        asyncio.get_running_loop().add_reader(connection, self._read)
+
+    def _read(self) -> None:
+        data = self._socket.recv(READ_BYTES)
+        if not data:  # the bridge has ended, and with it the container
+            asyncio.get_running_loop().stop()
+        self._rest += data
+        while (frame := frame_at(self._rest, 0)) is not None:
+            start, end = frame
+            self._asked.put_nowait(unpacked(bytes(self._rest[start:end]))[1])
+            del self._rest[:end]
+
+    async def next(self) -> list[bytes]:
+        """Return the parts of the next request."""
+        return await self._asked.get()
