@@ -20,6 +20,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -63,10 +64,10 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
     def __init__(self, voice: Voice, **settings: Any) -> None:
         super().__init__(**settings)
         self._voice = voice
+        # The last message of a request goes out at once, and with it these two: what a cell's last line is worth, and the reply.
+        self.shell.displayhook.pub_socket = Channel(voice, "iopub", waits=True)
         self._replies = Channel(voice, "shell", waits=True)
-        # After each of these another message is sure to come soon.
-        self._beginnings = Channel(voice, "iopub", waits=True)
-        self.shell.displayhook.pub_socket = self._beginnings
+        self.shell.transform_cell = lru_cache(1)(self.shell.transform_cell)  # ipykernel does it twice
         self.shell_channel_thread = NoThread()
         self.shell.history_manager.outputs = NothingKept()
         glovebox_charts.show_specifications(self.shell.display_formatter.mimebundle_formatter)
@@ -76,20 +77,14 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
     def start(self) -> None:
         """Answer requests from now on."""
         super().start()
-        self.answering = self.io_loop.asyncio_loop.create_task(self._answer_all())
-
-    async def _answer_all(self) -> None:
-        requests = Requests(self._voice.socket)
-        while True:
-            await self._answer(await requests.next())
+        self._requests = Requests(self._voice.socket, self._answer)
 
     async def _answer(self, parts: list[bytes]) -> None:
-        """Answer a request (Jupyter's messaging, "Request-Reply"): busy, whatever it takes, the reply, idle."""
+        """Answer a request (Jupyter's messaging, "Request-Reply"): whatever it takes, the reply, and idle."""
         header, parent, metadata, content = map(json.loads, parts[:4])
         request = {"header": header, "parent_header": parent, "metadata": metadata, "content": content}
         request |= {"msg_id": header["msg_id"], "msg_type": header["msg_type"], "buffers": parts[4:]}
         self.set_parent([], request)
-        self._publish_status("busy", "shell")
         handler = self.shell_handlers.get(header["msg_type"])
         self.pre_handler_hook()
         try:
@@ -102,11 +97,6 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         sys.stdout.flush()
         sys.stderr.flush()
         self._publish_status("idle", "shell")
-
-    def _publish_status(self, status: str, channel: str, parent: dict[str, Any] | None = None) -> None:
-        way = self._beginnings if status == "busy" else self.iopub_socket
-        parent = parent or self.get_parent(channel)
-        self.session.send(way, "status", {"execution_state": status}, parent=parent, ident=self._topic("status"))
 
     def _publish_execute_input(self, code: str, parent: Any, execution_count: int) -> None:
         """Keep the code to ourselves: there is nobody but who sent it."""
@@ -144,6 +134,8 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
             )
         except KeyboardInterrupt:
             return {"status": "aborted", "execution_count": self.execution_count}
+        finally:
+            self.shell.transform_cell.cache_clear()
 
 
 def interrupt_only_the_cell(number: int, frame: FrameType | None) -> None:

@@ -9,6 +9,8 @@ import os
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from itertools import repeat
 from typing import Any
 
@@ -96,24 +98,34 @@ class Channel:
 
 
 class Requests:
-    """What the kernel is asked, one after the other."""
+    """What the kernel is asked on its connection, answered one after the other."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, answer: Callable[[list[bytes]], Coroutine[Any, Any, None]]) -> None:
+        """Have each request answered, in one context: what a cell sets in it is there for the next."""
         self._socket = connection
+        self._answer = answer
         self._rest = bytearray()
-        self._asked: asyncio.Queue[list[bytes]] = asyncio.Queue()
-        asyncio.get_running_loop().add_reader(connection, self._read)
+        self._asked: deque[list[bytes]] = deque()
+        self._answering: asyncio.Task[None] | None = None
+        self._context = copy_context()
+        self._loop = asyncio.get_event_loop()
+        self._loop.add_reader(connection, self._read)
 
     def _read(self) -> None:
         data = self._socket.recv(READ_BYTES)
         if not data:  # the bridge has ended, and with it the container
-            asyncio.get_running_loop().stop()
+            self._loop.stop()
         self._rest += data
         while (frame := frame_at(self._rest, 0)) is not None:
             start, end = frame
-            self._asked.put_nowait(unpacked(bytes(self._rest[start:end]))[1])
+            self._asked.append(unpacked(bytes(self._rest[start:end]))[1])
             del self._rest[:end]
+        if self._asked and (self._answering is None or self._answering.done()):
+            # At once: most are done when this returns, and the loop need not turn for them.
+            self._answering = asyncio.Task(
+                self._answer_all(), loop=self._loop, context=self._context, eager_start=True
+            )
 
-    async def next(self) -> list[bytes]:
-        """Return the parts of the next request."""
-        return await self._asked.get()
+    async def _answer_all(self) -> None:
+        while self._asked:
+            await self._answer(self._asked.popleft())
