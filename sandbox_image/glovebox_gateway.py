@@ -12,8 +12,8 @@ This process imports once what a kernel needs, then forks:
 
 and waits. A kernel that ends is followed by another at once, forked from here and so with everything imported. The
 keeper itself never has a thread or an event loop: what would not survive a fork is never there. A kernel connects to
-the bridge on a socket in the home folder. When the bridge ends, or the keeper, the container does. All three share the memory of what was imported; when that of the
-sandbox runs out, the kernel is the one to die.
+the bridge on a socket in the home folder. When the bridge ends, or the keeper, the container does. All three share the
+memory of what was imported; when that of the sandbox runs out, the kernel is the one to die.
 
 Code in the kernel may do what it likes to the other two, to the token and to the socket (same uid, same files): nobody
 outside trusts what comes out of it.

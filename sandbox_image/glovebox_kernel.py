@@ -35,6 +35,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 OOM_SCORE = "1000"
+_TRACEBACK = InteractiveShell.showtraceback.__code__
 
 
 class NothingKept(dict[int, list[Any]]):
@@ -60,11 +61,13 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
 
     # Whoever asks waits for a cell's outputs and its reply, in any order: no need to let the outputs get ahead.
     _execute_sleep = 0.0
+    _is_preparing = False  # a request is read, and no code of a cell runs yet
+    _is_struck = False  # an interrupt came for a cell that does not run yet
 
     def __init__(self, voice: Voice, **settings: Any) -> None:
         super().__init__(**settings)
         self._voice = voice
-        # The last message of a request goes out at once, and with it these two: what a cell's last line is worth, and the reply.
+        # What a cell's last line is worth, and the reply: both go with the last message of the request.
         self.shell.displayhook.pub_socket = Channel(voice, "iopub", waits=True)
         self._replies = Channel(voice, "shell", waits=True)
         self.shell.transform_cell = lru_cache(1)(self.shell.transform_cell)  # ipykernel does it twice
@@ -78,12 +81,14 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         """Answer requests from now on."""
         super().start()
         self._requests = Requests(self._voice.socket, self._answer)
+        signal.signal(signal.SIGINT, self.strike)
 
     async def _answer(self, parts: list[bytes]) -> None:
         """Answer a request (Jupyter's messaging, "Request-Reply"): whatever it takes, the reply, and idle."""
         header, parent, metadata, content = map(json.loads, parts[:4])
         request = {"header": header, "parent_header": parent, "metadata": metadata, "content": content}
         request |= {"msg_id": header["msg_id"], "msg_type": header["msg_type"], "buffers": parts[4:]}
+        self._is_preparing = True
         self.set_parent([], request)
         handler = self.shell_handlers.get(header["msg_type"])
         self.pre_handler_hook()
@@ -94,6 +99,8 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
             self.log.exception("A request was not answered.")
         finally:
             self.post_handler_hook()
+            self._is_preparing = False
+            self._is_struck = self._is_struck and self._requests.wait()
         sys.stdout.flush()
         sys.stderr.flush()
         self._publish_status("idle", "shell")
@@ -105,8 +112,23 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         """Have no queue: whoever asks waits for the answer."""
 
     def pre_handler_hook(self) -> None:
-        """Take interrupts our way while a request is handled."""
-        self.saved_sigint_handler = signal.signal(signal.SIGINT, interrupt_only_the_cell)
+        """Take interrupts our way while a request is handled, whatever a cell has made of them."""
+        self.saved_sigint_handler = signal.signal(signal.SIGINT, self.strike)
+
+    def strike(self, number: int, frame: FrameType | None) -> None:
+        """Handle SIGINT: raise KeyboardInterrupt where a cell's code runs. One that is about to is not run at all."""
+        hold_back = False
+        while frame is not None:
+            if frame.f_code is _TRACEBACK and isinstance(sys.exception(), KeyboardInterrupt):
+                return  # one has struck, and is being told
+            hold_back = hold_back or frame.f_code is Printed._flush.__code__
+            if frame.f_code is IPythonKernel.do_execute.__code__:
+                if not hold_back:
+                    signal.default_int_handler(number, frame)
+                HELD_BACK.append(number)
+                return
+            frame = frame.f_back
+        self._is_struck = self._is_preparing or self._requests.wait()
 
     @property
     def _supports_kernel_subshells(self) -> bool:
@@ -127,7 +149,11 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         cell_meta: dict[str, Any] | None = None,
         cell_id: str | None = None,
     ) -> Any:
-        """Run a cell. An interrupt that comes when its code has just ended ends it as aborted."""
+        """Run a cell. An interrupt that comes before its code runs, or when it has just ended, ends it as aborted."""
+        self._is_preparing = False
+        if self._is_struck:
+            self._is_struck = False
+            return {"status": "aborted", "execution_count": self.execution_count}
         try:
             return await super().do_execute(
                 code, silent, store_history, user_expressions, allow_stdin, cell_meta=cell_meta, cell_id=cell_id
@@ -136,21 +162,6 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
             return {"status": "aborted", "execution_count": self.execution_count}
         finally:
             self.shell.transform_cell.cache_clear()
-
-
-def interrupt_only_the_cell(number: int, frame: FrameType | None) -> None:
-    """Handle SIGINT: raise KeyboardInterrupt where a cell's code runs, do nothing elsewhere."""
-    hold_back = False
-    while frame is not None:
-        if frame.f_code is InteractiveShell.showtraceback.__code__ and isinstance(sys.exception(), KeyboardInterrupt):
-            return  # one has struck, and is being told
-        hold_back = hold_back or frame.f_code is Printed._flush.__code__
-        if frame.f_code is IPythonKernel.do_execute.__code__:
-            if not hold_back:
-                signal.default_int_handler(number, frame)
-            HELD_BACK.append(number)
-            return
-        frame = frame.f_back
 
 
 class SandboxKernelApp(IPKernelApp):  # type: ignore[misc]

@@ -6,6 +6,7 @@ that is printed at full speed piles up nowhere. A process that a cell has forked
 
 import asyncio
 import os
+import select
 import socket
 import threading
 from collections import deque
@@ -33,22 +34,27 @@ class Voice:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._socket: socket.socket | None = None
         self._begin()
-        self.socket = self._connected()
         os.register_at_fork(after_in_child=self._begin)
 
     def _begin(self) -> None:
-        """Have said nothing, and have no connection: as in a process that was just forked."""
+        """Have said nothing, and have no connection: that of the process that forked this one is not ours."""
         self._waiting: deque[bytes] = deque()
         self._batch = Batch()
         self._lock = threading.Lock()
         self._speaker = 0
-        self.socket: socket.socket | None = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
-    def _connected(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(self._path)
-        return connection
+    @property
+    def socket(self) -> socket.socket:
+        """The connection; the first of a kernel's process is the one on which it is asked."""
+        if self._socket is None:
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.connect(self._path)
+        return self._socket
 
     def think(self, channel: str, parts: list[bytes]) -> None:
         """Have a message to say; it is said with the next that is."""
@@ -72,8 +78,6 @@ class Voice:
         Python looks for signals after each call that its code makes, but not within `extend`: what was taken or sent
         is noted in the same instant.
         """
-        if self.socket is None:
-            self.socket = self._connected()
         batch = self._batch
         if not batch.frames:
             batch.frames.extend(map(deque.popleft, repeat(self._waiting, len(self._waiting))))
@@ -111,6 +115,10 @@ class Requests:
         self._loop = asyncio.get_event_loop()
         self._loop.add_reader(connection, self._read)
 
+    def wait(self) -> bool:
+        """Tell whether there is a request that nobody answers yet."""
+        return bool(self._asked or select.select([self._socket], [], [], 0)[0])
+
     def _read(self) -> None:
         data = self._socket.recv(READ_BYTES)
         if not data:  # the bridge has ended, and with it the container
@@ -122,9 +130,7 @@ class Requests:
             del self._rest[:end]
         if self._asked and (self._answering is None or self._answering.done()):
             # At once: most are done when this returns, and the loop need not turn for them.
-            self._answering = asyncio.Task(
-                self._answer_all(), loop=self._loop, context=self._context, eager_start=True
-            )
+            self._answering = asyncio.Task(self._answer_all(), loop=self._loop, context=self._context, eager_start=True)
 
     async def _answer_all(self) -> None:
         while self._asked:
