@@ -88,6 +88,9 @@ class Bridge:
         self._mouths.append(mouth)
         if self._is_held:
             mouth.hold()
+
+    def named(self, mouth: Mouth) -> None:
+        """Hear that it is a kernel."""
         self._came.set()
 
     def carry(self, frames: bytes) -> None:

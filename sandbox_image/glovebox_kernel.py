@@ -196,6 +196,7 @@ class SandboxKernelApp(IPKernelApp):  # type: ignore[misc]
     def init_sockets(self) -> None:
         """Connect to the bridge instead."""
         self._voice = Voice(self._bridge)
+        self._voice.introduce()
         self.iopub_socket = self.iopub_thread = Outputs(self._voice)
         self.configure_tornado_logger()
         atexit.register(self.close)

@@ -1,16 +1,12 @@
 """The bridge's end of a connection from inside the sandbox: a kernel, or a process that a cell has forked.
 
-The kernel's is the first connection of its process; on that one it is asked, too.
+A kernel says first who it is, and is asked on the same connection. (Whose a socket is, gVisor does not tell.)
 """
 
 import asyncio
-import socket
-import struct
 from typing import Protocol, cast
 
-from glovebox_wire import frame_at
-
-CREDENTIALS = struct.Struct("3i")  # unix(7), SO_PEERCRED: pid, uid, gid
+from glovebox_wire import FINAL, HELLO, frame_at
 
 
 class Listener(Protocol):
@@ -18,6 +14,9 @@ class Listener(Protocol):
 
     def came(self, mouth: "Mouth") -> None:
         """Hear that somebody wants to speak."""
+
+    def named(self, mouth: "Mouth") -> None:
+        """Hear that it is a kernel: its `pid` is known."""
 
     def carry(self, frames: bytes) -> None:
         """Take whole frames."""
@@ -37,15 +36,15 @@ class Mouth(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Look who it is."""
+        """Begin to listen."""
         self._transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-        self.pid = CREDENTIALS.unpack(peer)[0]
         self._listener.came(self)
 
     def data_received(self, data: bytes) -> None:
         """Pass on the frames that are whole."""
         self._rest += data
+        if self._rest[0] == FINAL | HELLO:
+            self._hear_the_name()
         end = 0
         while (frame := frame_at(self._rest, end)) is not None:
             end = frame[1]
@@ -53,6 +52,13 @@ class Mouth(asyncio.Protocol):
             frames = bytes(self._rest[:end])
             del self._rest[:end]
             self._listener.carry(frames)
+
+    def _hear_the_name(self) -> None:
+        if (frame := frame_at(self._rest, 0)) is not None:
+            start, end = frame
+            self.pid = int(self._rest[start:end])
+            del self._rest[:end]
+            self._listener.named(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Be silent for ever."""

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from itertools import repeat
 from typing import Any
 
-from glovebox_wire import frame_at, packed, unpacked
+from glovebox_wire import frame_at, hello, packed, unpacked
 
 READ_BYTES = 256 * 1024
 DELIMITER = b"<IDS|MSG>"  # of Jupyter's messages over ZeroMQ: addresses before it, a signature and the parts after it
@@ -50,11 +50,15 @@ class Voice:
 
     @property
     def socket(self) -> socket.socket:
-        """The connection; the first of a kernel's process is the one on which it is asked."""
+        """The connection."""
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.connect(self._path)
         return self._socket
+
+    def introduce(self) -> None:
+        """Say that this is the kernel, which is asked on this connection."""
+        self.socket.sendall(hello(os.getpid()))
 
     def think(self, channel: str, parts: list[bytes]) -> None:
         """Have a message to say; it is said with the next that is."""

@@ -2,7 +2,8 @@
 
 Each is a frame of WebSocket's (RFC 6455, section 5.2), whole and without a mask, so that the bridge can pass on what a
 kernel says as it comes. In it is a message of `v1.kernel.websocket.jupyter.org`: a table of 64-bit little-endian
-offsets (the count first), then the channel's name, header, parent header, metadata, content, and buffers.
+offsets (the count first), then the channel's name, header, parent header, metadata, content, and buffers. Before its
+first message a kernel says its pid, in a frame of the kind HELLO.
 """
 
 import json
@@ -11,7 +12,7 @@ import uuid
 from itertools import pairwise
 from typing import Any
 
-BINARY, FINAL = 0x2, 0x80
+HELLO, BINARY, FINAL = 0x1, 0x2, 0x80
 WORD = 8
 FEWEST_OFFSETS, MOST_OFFSETS = 6, 64
 
@@ -57,6 +58,12 @@ def packed(channel: str, parts: list[bytes]) -> bytes:
         offsets.append(offsets[-1] + len(piece))
     table = struct.pack(f"<{len(offsets) + 1}Q", len(offsets), *offsets)
     return b"".join((frame_head(BINARY, offsets[-1]), table, *pieces))
+
+
+def hello(pid: int) -> bytes:
+    """Return what a kernel says first, in its frame."""
+    name = b"%d" % pid
+    return frame_head(HELLO, len(name)) + name
 
 
 def unpacked(message: bytes) -> tuple[str, list[bytes]]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,98 +11,94 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zmq
-import zmq.asyncio
 
 from orchestrator.errors import SandboxUnavailable
 from orchestrator.kernel.connection import KernelConnection, Lost
 from orchestrator.kernel.frames import parse_frame, serialize_frame
 from orchestrator.kernel.messages import Reply, State, Stream
 from sandbox_image import glovebox_bridge as bridge
-from sandbox_image import glovebox_channels as channels
+from sandbox_image import glovebox_wire as wire
 
 TOKEN, KERNEL_ID = "t0k3n", str(uuid.uuid4())
 
 
 class PlayedKernel:
-    """A kernel's sockets, and what it does with a request: it answers, prints its code, or dies of it."""
+    """A kernel's connection, and what it does with a request: it answers, prints its code, or dies of it."""
 
-    def __init__(self, folder: Path, pipe: int) -> None:
-        self._context = zmq.asyncio.Context()
-        self._name, self._pipe = folder / "k", pipe
-        self._tasks: list[asyncio.Task[None]] = []
-        self._again: asyncio.TimerHandle | None = None
-        self.welcomes = True
+    def __init__(self, path: Path, pipe: int) -> None:
+        self._path, self._pipe = path, pipe
+        self._life: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        kinds = {"shell": zmq.ROUTER, "control": zmq.ROUTER, "stdin": zmq.ROUTER, "iopub": zmq.XPUB}
-        self.sockets = {channel: self._context.socket(kind) for channel, kind in kinds.items()}
-        os.write(self._pipe, b"born 999999999\n")
-        for channel, socket in self.sockets.items():
-            socket.bind(f"ipc://{self._name}-{channels.PORTS[channel]}")
+        os.write(self._pipe, b"born %d\n" % os.getpid())
+        self._life = asyncio.create_task(self._live())
+
+    async def _live(self) -> None:
+        reader, self._writer = await asyncio.open_unix_connection(self._path)
+        self._writer.write(wire.hello(os.getpid()))
         os.write(self._pipe, b"ready\n")
-        self._tasks = [asyncio.create_task(self.answer(channel)) for channel in ("shell", "control")]
-        self._tasks.append(asyncio.create_task(self.welcome()))
+        read = b""
+        while data := await reader.read(65536):
+            read += data
+            while (frame := wire.frame_at(read, 0)) is not None:
+                request, read = read[frame[0] : frame[1]], read[frame[1] :]
+                if self._answer(*wire.unpacked(request)):
+                    await self._die()
+                    return
 
-    async def welcome(self) -> None:
-        await self.sockets["iopub"].recv()
-        if self.welcomes:
-            await self.put_out("iopub_welcome", {}, b"{}")
+    def say(self, kind: str, content: dict[str, Any], parent: bytes, channel: str = "iopub") -> None:
+        self._writer.write(wire.packed(channel, wire.parts_of(kind, content, parent)))
 
-    async def put_out(self, kind: str, content: dict[str, Any], parent: bytes) -> None:
-        _, _, metadata, body = channels.message(kind, content)
-        header = channels.message(kind, content)[0]
-        await self.sockets["iopub"].send_multipart([b"topic", channels.DELIMITER, b"", header, parent, metadata, body])
+    def _answer(self, channel: str, parts: list[bytes]) -> bool:
+        kind, asked = json.loads(parts[0])["msg_type"], json.loads(parts[3])
+        code = asked.get("code", "")
+        if kind == "shutdown_request" or code == "die":
+            self.say("stream", {"name": "stdout", "text": "last words"}, parts[0])
+            self._writer.write(wire.packed("iopub", wire.parts_of("stream", {}))[:30])  # cut off amidst the next ones
+            return True
+        for number in range(200 if code == "much" else 0):
+            self.say("stream", {"name": "stdout", "text": f"{number} ".ljust(200_000)}, parts[0])
+        self.say("stream", {"name": "stdout", "text": code}, parts[0])
+        self.say("execute_reply", {"status": "ok", "execution_count": 1}, parts[0], channel)
+        self.say("status", {"execution_state": "idle"}, parts[0])
+        return False
 
-    async def answer(self, channel: str) -> None:
-        while True:
-            identity, *_, header, _, _, content = await self.sockets[channel].recv_multipart()
-            kind, asked = json.loads(header)["msg_type"], json.loads(content)
-            if kind == "shutdown_request" or asked.get("code") == "die":
-                await self.put_out("stream", {"name": "stdout", "text": "last words"}, header)
-                asyncio.get_running_loop().call_soon(self.die)
-                return
-            await self.put_out("status", {"execution_state": "busy"}, header)
-            await self.put_out("stream", {"name": "stdout", "text": asked.get("code", "")}, header)
-            reply = channels.message("execute_reply", {"status": "ok", "execution_count": 1})
-            parts = [identity, channels.DELIMITER, b"", reply[0], header, b"{}", reply[3]]
-            await self.sockets[channel].send_multipart(parts)
-            await self.put_out("status", {"execution_state": "idle"}, header)
-
-    def die(self) -> None:
-        self.stop()
+    async def _die(self) -> None:
+        self._writer.close()
         os.write(self._pipe, b"died\n")
-        self._again = asyncio.get_running_loop().call_later(0.05, self.start)
+        await asyncio.sleep(0.05)
+        self.start()
 
     def be_gone(self) -> None:
-        """Leave no socket behind: one that nobody closes can hold up the whole run when it is collected."""
-        if self._again is not None:
-            self._again.cancel()
-        self._context.destroy(linger=0)
-
-    def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for socket in self.sockets.values():
-            socket.close(linger=1000)
+        if self._life is not None:
+            self._life.cancel()
+        self._writer.close()
 
 
-@pytest.fixture(params=[True, False], ids=["welcoming", "silent"])
-async def run_folder(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Path]:
+def door_of_kernels(folder: Path) -> socket.socket:
+    door = socket.socket(socket.AF_UNIX)
+    door.bind(str(folder / "kernels"))
+    door.listen()
+    return door
+
+
+@pytest.fixture
+async def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
+    monkeypatch.setattr(bridge, "SHUTDOWN_S", 600)  # the kernel is this process
     heard, told = os.pipe()
-    kernel = PlayedKernel(tmp_path, told)
-    kernel.welcomes = request.param
-    serving = asyncio.create_task(bridge.serve(TOKEN, KERNEL_ID, str(tmp_path / "k"), tmp_path / "gw.sock", heard))
+    serving = asyncio.create_task(
+        bridge.serve(TOKEN, KERNEL_ID, door_of_kernels(tmp_path), tmp_path / "gw.sock", heard)
+    )
+    kernel = PlayedKernel(tmp_path / "kernels", told)
     kernel.start()
     try:
         yield tmp_path
     finally:
+        kernel.be_gone()
         os.close(told)
-        kernel.stop()
         serving.cancel()
         with suppress(asyncio.CancelledError):
             await serving
-        kernel.be_gone()
 
 
 @asynccontextmanager
@@ -141,6 +138,23 @@ async def test_a_kernel_that_dies_says_its_last_words_and_is_told_dead(run_folde
         assert Stream("stdout", "again") in await heard_of(connection, "again")
 
 
+async def test_a_kernel_that_says_much_waits_for_whoever_is_slow_to_listen(run_folder: Path) -> None:
+    async with connected(run_folder) as connection, connection.executing("much") as heard:
+        async with asyncio.timeout(60):
+            found = [await heard.get() for _ in range(200)]
+        assert [int(said.text) for said in found if isinstance(said, Stream)] == list(range(200))
+
+
+async def test_what_is_said_while_nobody_listens_is_for_whoever_comes_next(run_folder: Path) -> None:
+    async with connected(run_folder) as first:
+        await first._send("shell", "execute_request", "the cell", {"code": "print"})
+    second = KernelConnection(run_folder, os.getuid(), TOKEN, KERNEL_ID)
+    await second.open(5, expecting="the cell")
+    async with asyncio.timeout(30), second.heard_of("the cell") as heard:
+        assert await heard.get() == Stream("stdout", "print")
+    await second.close("The test is over.")
+
+
 async def test_a_restart_is_answered_when_the_next_kernel_is_there(run_folder: Path) -> None:
     async with connected(run_folder) as connection:
         await connection.restart()
@@ -167,19 +181,30 @@ async def test_kernels_that_never_get_ready_end_the_bridge(tmp_path: Path) -> No
     heard, told = os.pipe()
     os.write(told, b"born 1\ndied\n" * bridge.STILLBORN)
     async with asyncio.timeout(30):
-        await bridge.serve(TOKEN, KERNEL_ID, str(tmp_path / "k"), tmp_path / "gw.sock", heard)
+        await bridge.serve(TOKEN, KERNEL_ID, door_of_kernels(tmp_path), tmp_path / "gw.sock", heard)
     os.close(told)
 
 
-def test_frames_are_those_that_the_orchestrator_writes_and_reads() -> None:
-    channel, parts = channels.parse_frame(serialize_frame("shell", {"msg_id": "1"}, {"code": "x"}))
+def test_messages_are_those_that_the_orchestrator_writes_and_reads() -> None:
+    channel, parts = wire.unpacked(serialize_frame("shell", {"msg_id": "1"}, {"code": "x"}))
     assert channel == "shell"
     assert [json.loads(part) for part in parts] == [{"msg_id": "1"}, {}, {}, {"code": "x"}]
-    frame = parse_frame(b"".join(channels.frame_of("iopub", [*parts, b"a buffer"])))
+    framed = wire.packed("iopub", [*parts, b"a buffer"])
+    found = wire.frame_at(framed, 0)
+    assert found is not None
+    frame = parse_frame(framed[found[0] : found[1]])
     assert (frame.channel, frame.header, frame.content) == ("iopub", {"msg_id": "1"}, {"code": "x"})
 
 
-@pytest.mark.parametrize("frame", [b"", b"\xff" * 32, b"\x06" + bytes(7), bytes(64), b"\x41" + bytes(1000)])
-def test_frames_without_a_proper_table_are_refused(frame: bytes) -> None:
-    with pytest.raises(channels.BadFrame):
-        channels.parse_frame(frame)
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536, 100_000])
+def test_a_frame_is_found_when_it_is_whole(size: int) -> None:
+    framed = b"before" + wire.framed(bytes(size)) + b"after"
+    assert wire.frame_at(framed, 6) == (len(framed) - 5 - size, len(framed) - 5)
+    for end in {6, 7, 8, 9, 14, len(framed) - 6} - set(range(len(framed) - 5, 20)):
+        assert wire.frame_at(framed[:end], 6) is None
+
+
+@pytest.mark.parametrize("message", [b"", b"\xff" * 32, b"\x06" + bytes(7), bytes(64), b"\x41" + bytes(1000)])
+def test_messages_without_a_proper_table_are_refused(message: bytes) -> None:
+    with pytest.raises(wire.BadFrame):
+        wire.unpacked(message)
