@@ -86,12 +86,11 @@ class Bridge:
     def came(self, mouth: Mouth) -> None:
         """Hear that somebody in the sandbox wants to speak."""
         self._mouths.append(mouth)
-        if self._is_held:
-            mouth.hold()
 
     def named(self, mouth: Mouth) -> None:
         """Hear that it is a kernel."""
         self._came.set()
+        self._hold_on()
 
     def carry(self, frames: bytes) -> None:
         """Give frames to whoever is connected, or will be; before anybody was, they are for nobody."""
@@ -99,6 +98,7 @@ class Bridge:
             self._client.write(frames)
         elif self._was_connected:
             self._untaken.append(frames)
+        self._hold_on()
 
     def left(self, mouth: Mouth) -> None:
         """Hear that it has nothing more to say."""
@@ -134,6 +134,11 @@ class Bridge:
         self._is_held = True
         for mouth in self._mouths:
             mouth.hold()
+
+    def _hold_on(self) -> None:
+        """Have whoever came meanwhile wait, too, now that it has begun to speak."""
+        if self._is_held:
+            self._hold()
 
     def _go_on(self) -> None:
         self._is_held = False
