@@ -5,6 +5,8 @@ with pongs, at no cost of a message; one that sends pongs nobody asked for would
 does neither: its pings are switched off at its start, and we send none.
 """
 
+import asyncio
+
 from websockets.asyncio.client import ClientConnection
 from websockets.frames import Opcode
 from websockets.http11 import Response
@@ -26,6 +28,20 @@ class BoundedConnection(ClientConnection):
         super().data_received(data)
         if self.transport.get_write_buffer_size() > _MOST_UNREAD_BYTES:
             self._cut_off()
+
+    async def put(self, message: bytes, most_s: float) -> None:
+        """Send a message; waits only where the gateway has not taken what was sent before.
+
+        Raises:
+            WebSocketException: the connection is closed, or being so.
+            TimeoutError: the gateway took nothing for `most_s` seconds.
+
+        """
+        self.protocol.send_binary(message)
+        self.send_data()
+        if self.paused:
+            async with asyncio.timeout(most_s):
+                await self.drain()
 
     def process_event(self, event: Event) -> None:
         """Take one event of the protocol; too many pings or pongs are the end."""

@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
@@ -81,7 +81,7 @@ class KernelConnection:
         self._session = session or uuid.uuid4().hex
         self._closing = False
         self._listeners: dict[str, Heard] = {}
-        self._socket: ClientConnection
+        self._socket: BoundedConnection
         self._reader: asyncio.Task[None]
         self._pace = Pace(GATEWAY_BYTES_PER_S, GATEWAY_BURST_BYTES, GATEWAY_MESSAGE_COST)
         self.dropped = 0
@@ -100,7 +100,7 @@ class KernelConnection:
         try:
             async with asyncio.timeout(deadline_s):
                 connection = await self._connect(deadline_s)
-                self._socket = await connect(
+                opened = await connect(
                     f"ws://localhost/api/kernels/{self._kernel_id}/channels?session_id={self._session}",
                     sock=connection,
                     proxy=None,
@@ -114,6 +114,7 @@ class KernelConnection:
                     open_timeout=deadline_s,
                     close_timeout=1,
                 )
+                self._socket = cast(BoundedConnection, opened)
         except (TimeoutError, OSError, WebSocketException, ValueError) as error:  # ValueError: it wants to redirect us
             reason = str(error)[:_LONGEST_REASON] or f"within {deadline_s:g} s"
             raise SandboxUnavailable(f"The sandbox was started, but its kernel did not answer ({reason}).") from error
@@ -263,8 +264,7 @@ class KernelConnection:
             "date": "",
         }
         try:
-            async with asyncio.timeout(_SEND_S):
-                await self._socket.send(serialize_frame(channel, header, content))
+            await self._socket.put(serialize_frame(channel, header, content), _SEND_S)
         except TimeoutError as error:
             self.usable = False
             raise SandboxLost("The sandbox's gateway does not take requests any more.") from error
