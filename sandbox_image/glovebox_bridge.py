@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from glovebox_door import Request, Visitor
+from glovebox_interrupts import Interrupts
 from glovebox_mouth import Mouth
 from glovebox_packages import is_offered
 from glovebox_wire import framed, packed, parts_of, unpacked
@@ -39,12 +40,15 @@ STILLBORN = 5  # so many kernels in a row that never get ready: only a new conta
 class Bridge:
     """The kernel of the moment, and the one connection to it."""
 
-    def __init__(self, token: str, kernel_id: str) -> None:
+    def __init__(self, token: str, kernel_id: str, interrupts: Interrupts) -> None:
+        """Take the kernel's id and the token of whoever may ask, and what is shared with the kernel."""
         self._token = token
+        self._interrupts = interrupts
         self._path = f"/api/kernels/{kernel_id}"
         self._pid = 0
         self._mouths: list[Mouth] = []
         self._kernel: Mouth | None = None
+        self._requests = 0  # that the kernel was asked
         self._came = asyncio.Event()
         self._ready = asyncio.Event()
         self._died = asyncio.Event()
@@ -106,6 +110,7 @@ class Bridge:
 
     async def _meet(self) -> None:
         """Find the kernel that is ready: it has connected before it said so. What waits for it is asked now."""
+        self._requests = 0
         while self._kernel is None:
             self._came.clear()
             self._kernel = next((mouth for mouth in self._mouths if mouth.pid == self._pid), None)
@@ -150,8 +155,7 @@ class Bridge:
         await self._ready.wait()
         self._restarting = True
         try:
-            if self._kernel is not None:
-                self._kernel.ask(packed("shell", parts_of("shutdown_request", {"restart": True})))
+            self._ask_the_kernel(packed("shell", parts_of("shutdown_request", {"restart": True})))
             with suppress(TimeoutError):
                 async with asyncio.timeout(SHUTDOWN_S):
                     await self._died.wait()
@@ -229,15 +233,21 @@ class Bridge:
 
     def _ask(self, message: bytes) -> None:
         channel, parts = unpacked(message)
-        if channel == "shell" and self._kernel is not None:
-            self._kernel.ask(framed(message))
+        if channel == "shell":
+            self._ask_the_kernel(framed(message))
         elif channel == "control":
             self._control(parts[0])
+
+    def _ask_the_kernel(self, frame: bytes) -> None:
+        if self._kernel is not None:
+            self._requests += 1
+            self._kernel.ask(frame)
 
     def _control(self, header: bytes) -> None:
         """Do what is asked on the control channel; anything but an interrupt only wants to hear that we are there."""
         kind = json.loads(header).get("msg_type", "")
         if kind == "interrupt_request":
+            self._interrupts.note(self._requests)
             with suppress(ProcessLookupError):  # it leads the group of what its cells have started
                 os.killpg(self._pid, signal.SIGINT)
         reply = packed("control", parts_of(kind.replace("_request", "_reply"), {"status": "ok"}, header))
@@ -253,9 +263,8 @@ async def offer_egress(listener: socket.socket) -> None:
         await asyncio.sleep(FORWARDER_PAUSE_S)
 
 
-async def serve(token: str, kernel_id: str, heard: socket.socket, door: Path, pipe: int) -> None:
+async def serve(bridge: Bridge, heard: socket.socket, door: Path, pipe: int) -> None:
     """Serve until whoever keeps the kernel is gone. Kernels connect to the socket `heard`."""
-    bridge = Bridge(token, kernel_id)
     loop = asyncio.get_running_loop()
     told = asyncio.StreamReader()
     with os.fdopen(pipe, "rb") as source:

@@ -31,6 +31,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from glovebox_imports import import_the_kernel
+from glovebox_interrupts import Interrupts
 from glovebox_packages import environ_of_programs
 
 RUN_FOLDER = Path("/run/glovebox")
@@ -53,7 +54,7 @@ def fork(child: Callable[[], None]) -> int:
     sys.exit()
 
 
-def be_the_kernel(told: int) -> None:
+def be_the_kernel(told: int, interrupts: Interrupts) -> None:
     """Be the kernel, and tell of one's life on a pipe."""
     from glovebox_kernel import run
 
@@ -64,16 +65,17 @@ def be_the_kernel(told: int) -> None:
         os.write(told, b"ready\n")
         os.close(told)
 
-    run(str(KERNELS), ready)
+    run(str(KERNELS), interrupts, ready)
 
 
-def be_the_bridge(heard: int, settings: dict[str, str], kernels: socket.socket) -> None:
+def be_the_bridge(heard: int, settings: dict[str, str], kernels: socket.socket, interrupts: Interrupts) -> None:
     """Be the bridge."""
     import asyncio
 
-    from glovebox_bridge import serve
+    from glovebox_bridge import Bridge, serve
 
-    asyncio.run(serve(settings["token"], settings["kernel_id"], kernels, RUN_FOLDER / "gw.sock", heard))
+    bridge = Bridge(settings["token"], settings["kernel_id"], interrupts)
+    asyncio.run(serve(bridge, kernels, RUN_FOLDER / "gw.sock", heard))
 
 
 def keep(settings: dict[str, str]) -> None:
@@ -81,16 +83,17 @@ def keep(settings: dict[str, str]) -> None:
     kernels = socket.socket(socket.AF_UNIX)
     kernels.bind(str(KERNELS))
     kernels.listen(BACKLOG)  # before anybody is forked: whoever comes first finds the other
+    interrupts = Interrupts()
     heard, told = os.pipe()
 
     def bridge_on_one_end() -> None:
         os.close(told)
-        be_the_bridge(heard, settings, kernels)
+        be_the_bridge(heard, settings, kernels, interrupts)
 
     def kernel_on_the_other() -> None:
         os.close(heard)
         kernels.close()
-        be_the_kernel(told)
+        be_the_kernel(told, interrupts)
 
     kernel = fork(kernel_on_the_other)
     bridge = fork(bridge_on_one_end)

@@ -26,6 +26,7 @@ from typing import Any
 
 import glovebox_charts
 import glovebox_packages
+from glovebox_interrupts import Interrupts
 from glovebox_outputs import HELD_BACK, Outputs, Printed
 from glovebox_voice import Channel, Requests, Voice
 from ipykernel import ipkernel
@@ -61,12 +62,13 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
 
     # Whoever asks waits for a cell's outputs and its reply, in any order: no need to let the outputs get ahead.
     _execute_sleep = 0.0
+    _number = 0  # of the request that is answered, or was the last
+    _struck = 0  # up to here, cells are not to run
     _is_preparing = False  # a request is read, and no code of a cell runs yet
-    _is_struck = False  # an interrupt came for a cell that does not run yet
 
-    def __init__(self, voice: Voice, **settings: Any) -> None:
+    def __init__(self, voice: Voice, interrupts: Interrupts, **settings: Any) -> None:
         super().__init__(**settings)
-        self._voice = voice
+        self._voice, self._interrupts = voice, interrupts
         # What a cell's last line is worth, and the reply: both go with the last message of the request.
         self.shell.displayhook.pub_socket = Channel(voice, "iopub", waits=True)
         self._replies = Channel(voice, "shell", waits=True)
@@ -88,6 +90,7 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         header, parent, metadata, content = map(json.loads, parts[:4])
         request = {"header": header, "parent_header": parent, "metadata": metadata, "content": content}
         request |= {"msg_id": header["msg_id"], "msg_type": header["msg_type"], "buffers": parts[4:]}
+        self._number += 1
         self._is_preparing = True
         self.set_parent([], request)
         handler = self.shell_handlers.get(header["msg_type"])
@@ -100,7 +103,6 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         finally:
             self.post_handler_hook()
             self._is_preparing = False
-            self._is_struck = self._is_struck and self._requests.wait()
         sys.stdout.flush()
         sys.stderr.flush()
         self._publish_status("idle", "shell")
@@ -116,11 +118,21 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         self.saved_sigint_handler = signal.signal(signal.SIGINT, self.strike)
 
     def strike(self, number: int, frame: FrameType | None) -> None:
-        """Handle SIGINT: raise KeyboardInterrupt where a cell's code runs. One that is about to is not run at all."""
+        """Handle SIGINT: raise KeyboardInterrupt where a cell's code runs, if that cell is meant.
+
+        A cell that is on its way is not run then; one that has ended has ended.
+        """
+        meant = self._interrupts.take() or self._number
+        if self._is_preparing or meant != self._number:
+            self._struck = max(self._struck, meant)
+            return
+        is_told = isinstance(sys.exception(), KeyboardInterrupt)
+        if is_told and frame is not None and frame.f_code.co_filename == _TRACEBACK.co_filename:
+            return  # one has struck, and is about to be told
         hold_back = False
         while frame is not None:
-            if frame.f_code is _TRACEBACK and isinstance(sys.exception(), KeyboardInterrupt):
-                return  # one has struck, and is being told
+            if is_told and frame.f_code is _TRACEBACK:
+                return
             hold_back = hold_back or frame.f_code is Printed._flush.__code__
             if frame.f_code is IPythonKernel.do_execute.__code__:
                 if not hold_back:
@@ -128,7 +140,6 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
                 HELD_BACK.append(number)
                 return
             frame = frame.f_back
-        self._is_struck = self._is_preparing or self._requests.wait()
 
     @property
     def _supports_kernel_subshells(self) -> bool:
@@ -151,8 +162,7 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
     ) -> Any:
         """Run a cell. An interrupt that comes before its code runs, or when it has just ended, ends it as aborted."""
         self._is_preparing = False
-        if self._is_struck:
-            self._is_struck = False
+        if self._number <= self._struck:
             return {"status": "aborted", "execution_count": self.execution_count}
         try:
             return await super().do_execute(
@@ -171,9 +181,9 @@ class SandboxKernelApp(IPKernelApp):  # type: ignore[misc]
     log_level = logging.CRITICAL  # nobody reads it
     outstream_class = "glovebox_outputs.Printed"
 
-    def __init__(self, bridge: str, **settings: Any) -> None:
+    def __init__(self, bridge: str, interrupts: Interrupts, **settings: Any) -> None:
         super().__init__(**settings)
-        self._bridge = bridge
+        self._bridge, self._interrupts = bridge, interrupts
 
     def _configure_logging(self) -> None:
         self.log.setLevel(self.log_level)
@@ -209,6 +219,7 @@ class SandboxKernelApp(IPKernelApp):  # type: ignore[misc]
         self.kernel = SandboxKernel.instance(
             parent=self,
             voice=self._voice,
+            interrupts=self._interrupts,
             session=self.session,
             iopub_thread=self.iopub_thread,
             iopub_socket=self.iopub_socket,
@@ -230,14 +241,14 @@ def no_signature(method: Any, names: list[str]) -> dict[str, bool]:
     return dict.fromkeys(names, False)
 
 
-def run(bridge: str, ready: Callable[[], None]) -> None:
+def run(bridge: str, interrupts: Interrupts, ready: Callable[[], None]) -> None:
     """Be a kernel that connects to the bridge's socket, until told to end; say when it is `ready`."""
     # When the sandbox runs out of memory the kernel is to die, and the gateway to live and start another.
     with open("/proc/self/oom_score_adj", "w") as score:
         score.write(OOM_SCORE)
     sys.argv[:] = ["ipykernel"]
     ipkernel._accepts_parameters = no_signature
-    app = SandboxKernelApp.instance(config=settings(), bridge=bridge)
+    app = SandboxKernelApp.instance(config=settings(), bridge=bridge, interrupts=interrupts)
     app.initialize([])
     ready()
     make_what_waits(app.shell)

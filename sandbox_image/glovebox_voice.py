@@ -6,7 +6,6 @@ that is printed at full speed piles up nowhere. A process that a cell has forked
 
 import asyncio
 import os
-import select
 import socket
 import threading
 from collections import deque
@@ -118,10 +117,6 @@ class Requests:
         self._context = copy_context()
         self._loop = asyncio.get_event_loop()
         self._loop.add_reader(connection, self._read)
-
-    def wait(self) -> bool:
-        """Tell whether there is a request that nobody answers yet."""
-        return bool(self._asked or select.select([self._socket], [], [], 0)[0])
 
     def _read(self) -> None:
         data = self._socket.recv(READ_BYTES)

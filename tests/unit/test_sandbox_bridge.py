@@ -18,6 +18,7 @@ from orchestrator.kernel.frames import parse_frame, serialize_frame
 from orchestrator.kernel.messages import Reply, State, Stream
 from sandbox_image import glovebox_bridge as bridge
 from sandbox_image import glovebox_wire as wire
+from sandbox_image.glovebox_interrupts import Interrupts
 
 TOKEN, KERNEL_ID = "t0k3n", str(uuid.uuid4())
 
@@ -75,6 +76,10 @@ class PlayedKernel:
         self._writer.close()
 
 
+def a_bridge() -> bridge.Bridge:
+    return bridge.Bridge(TOKEN, KERNEL_ID, Interrupts())
+
+
 def door_of_kernels(folder: Path) -> socket.socket:
     door = socket.socket(socket.AF_UNIX)
     door.bind(str(folder / "kernels"))
@@ -86,9 +91,7 @@ def door_of_kernels(folder: Path) -> socket.socket:
 async def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
     monkeypatch.setattr(bridge, "SHUTDOWN_S", 600)  # the kernel is this process
     heard, told = os.pipe()
-    serving = asyncio.create_task(
-        bridge.serve(TOKEN, KERNEL_ID, door_of_kernels(tmp_path), tmp_path / "gw.sock", heard)
-    )
+    serving = asyncio.create_task(bridge.serve(a_bridge(), door_of_kernels(tmp_path), tmp_path / "gw.sock", heard))
     kernel = PlayedKernel(tmp_path / "kernels", told)
     kernel.start()
     try:
@@ -181,7 +184,7 @@ async def test_kernels_that_never_get_ready_end_the_bridge(tmp_path: Path) -> No
     heard, told = os.pipe()
     os.write(told, b"born 1\ndied\n" * bridge.STILLBORN)
     async with asyncio.timeout(30):
-        await bridge.serve(TOKEN, KERNEL_ID, door_of_kernels(tmp_path), tmp_path / "gw.sock", heard)
+        await bridge.serve(a_bridge(), door_of_kernels(tmp_path), tmp_path / "gw.sock", heard)
     os.close(told)
 
 
