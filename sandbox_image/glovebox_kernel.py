@@ -28,6 +28,7 @@ import glovebox_charts
 import glovebox_packages
 from glovebox_interrupts import Interrupts
 from glovebox_outputs import HELD_BACK, Outputs, Printed
+from glovebox_syntax import SyntaxWhereItMayBe
 from glovebox_voice import Channel, Requests, Voice
 from ipykernel import ipkernel
 from ipykernel.ipkernel import IPythonKernel
@@ -72,6 +73,7 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         # What a cell's last line is worth, and the reply: both go with the last message of the request.
         self.shell.displayhook.pub_socket = Channel(voice, "iopub", waits=True)
         self._replies = Channel(voice, "shell", waits=True)
+        self.shell.input_transformer_manager = SyntaxWhereItMayBe()
         self.shell.transform_cell = lru_cache(1)(self.shell.transform_cell)  # ipykernel does it twice
         self.shell_channel_thread = NoThread()
         self.shell.history_manager.outputs = NothingKept()
