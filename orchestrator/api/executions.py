@@ -27,8 +27,9 @@ async def run_cell(owned: Owned, services: Wired, request: Request, body: NewExe
     """
     record, session = owned
     services.sessions.touch(record)
-    events, task = session.start_cell(body.code, body.timeout_s)
-    if "application/x-ndjson" in request.headers.get("accept", ""):
+    is_watched = "application/x-ndjson" in request.headers.get("accept", "")
+    events, task = session.start_cell(body.code, body.timeout_s, is_watched=is_watched)
+    if is_watched:
         task.add_done_callback(partial(_note_failure, services.refusals, record))  # it is told in the stream
         return ndjson(events)
     cell = await asyncio.shield(task)

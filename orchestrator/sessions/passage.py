@@ -26,7 +26,6 @@ class Passage:
 
     def __init__(self, run: CellRun, conversation: ConversationStore, events: EventLog) -> None:
         self.run = run
-        self.row: asyncio.Task[None] | None = None  # what adds the cell's row
         self._conversation = conversation
         self._events = events
         self._told: asyncio.Future[CellRecord] = asyncio.get_running_loop().create_future()
@@ -83,8 +82,6 @@ class Passage:
         if self._task.done() or self._ends:
             return
         told = self.run.leave()
-        if self.row is not None:
-            await asyncio.wait({self.row})
         await self._conversation.leave_cell(told)
         self._events.append(finished_event(told))
         self._told.set_result(told)

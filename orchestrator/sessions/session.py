@@ -5,18 +5,16 @@ import math
 import time
 import uuid
 from collections.abc import Coroutine
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
 
 from orchestrator.config import Profile
-from orchestrator.errors import Conflict, DatabaseUnavailable, GloveboxError
+from orchestrator.errors import Conflict, GloveboxError
 from orchestrator.events import CellFailed, EventLog, Notice
 from orchestrator.kernel.connection import KernelConnection
 from orchestrator.kernel.silent import printed_by
-from orchestrator.limits import KEEP_OUTPUTS_S
 from orchestrator.metrics import CELL_WAITS
 from orchestrator.sessions.activity import Activity
 from orchestrator.sessions.aside import ASIDE_SLACK_S, Aside
@@ -24,6 +22,7 @@ from orchestrator.sessions.cell import CellRun
 from orchestrator.sessions.disk import SessionDisk
 from orchestrator.sessions.ending import KERNEL_ENDED, KERNEL_ENDING, WAITS_FOR_KERNEL, finished_event, never_ended
 from orchestrator.sessions.passage import Passage
+from orchestrator.sessions.row import CellRow
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.state import SessionState
 from orchestrator.sessions.watcher import Watcher
@@ -111,9 +110,17 @@ class LiveSession:
         return due
 
     async def run_cell(
-        self, code: str, timeout_s: float | None, events: EventLog, message_id: str | None = None
+        self,
+        code: str,
+        timeout_s: float | None,
+        events: EventLog,
+        message_id: str | None = None,
+        *,
+        is_watched: bool = True,
     ) -> CellRecord:
         """Run a cell when those before it are done; watchers see it in `events`. It is stored before it is told.
+
+        Without watchers nothing is told before its end, and a short cell is stored only then.
 
         Raises:
             SandboxUnavailable: no disk or no sandbox could be had; the cell is stored as lost.
@@ -125,7 +132,7 @@ class LiveSession:
         cell = CellRecord(uuid.uuid4().hex, self.id, message_id, code, datetime.now(UTC))
         passage = Passage(CellRun(cell, self.sandbox, self.folder, limit_s, events), self._conversation, events)
         self._waiting += 1
-        task = passage.start(self._in_turn(passage, cell, events), f"cell {cell.cell_id}")
+        task = passage.start(self._in_turn(passage, cell, events, is_watched=is_watched), f"cell {cell.cell_id}")
         task.add_done_callback(self._ended)
         return await passage.answer()
 
@@ -133,7 +140,7 @@ class LiveSession:
         self._waiting -= 1
         self.note_use()
 
-    async def _in_turn(self, passage: Passage, cell: CellRecord, events: EventLog) -> CellRecord:
+    async def _in_turn(self, passage: Passage, cell: CellRecord, events: EventLog, *, is_watched: bool) -> CellRecord:
         began = time.monotonic()
         if self._run is not None and self._run.left:
             events.append(Notice(KERNEL_ENDING, WAITS_FOR_KERNEL))
@@ -143,26 +150,23 @@ class LiveSession:
                 self._kernel_ended = False
                 events.append(Notice("kernel_ended", KERNEL_ENDED))
             with span("cell", session=self.id, cell=cell.cell_id):
-                return await self._run_alone(passage, cell, events)
+                return await self._run_alone(passage, cell, events, is_watched=is_watched)
 
-    async def _run_alone(self, passage: Passage, cell: CellRecord, events: EventLog) -> CellRecord:
+    async def _run_alone(self, passage: Passage, cell: CellRecord, events: EventLog, *, is_watched: bool) -> CellRecord:
         run, self._passage = passage.run, passage
         self._run = run
-        begun = passage.row = asyncio.create_task(self._conversation.begin_cell(cell), name=f"row of {cell.cell_id}")
-        keeping = asyncio.create_task(self._keep_outputs(run, cell.cell_id, begun), name=f"outputs of {cell.cell_id}")
+        row = CellRow(self._conversation, cell, run.outputs_so_far, is_watched=is_watched)
         try:
             await self.files(make=True)
             finished = await run.run()
-            await begun
         except BaseException:
-            await asyncio.gather(begun, return_exceptions=True)
             if self._is_let_go:  # it goes on, and the next process hears it out
-                await asyncio.shield(self._conversation.save_outputs(cell.cell_id, run.outputs_so_far()))
+                await asyncio.shield(row.leave_open())
             elif not run.left:
-                await asyncio.shield(self._conversation.abandon_cell(cell.cell_id))
+                await asyncio.shield(row.abandon())
             raise
         finally:
-            keeping.cancel()
+            row.close()
             self._run = self._passage = None
         return await self._finish(run, finished, events, is_told=await passage.ends())
 
@@ -174,19 +178,6 @@ class LiveSession:
             events.append(finished_event(cell))
         self._kernel_ended |= run.left and not run.kernel_lives
         return cell
-
-    async def _keep_outputs(self, run: CellRun, cell_id: str, begun: asyncio.Task[None]) -> None:
-        """Store what a long cell has put out now and then: a process that is killed leaves it to the next one."""
-        kept = run.outputs_so_far()
-        pause_s = KEEP_OUTPUTS_S
-        while True:
-            await asyncio.sleep(pause_s)
-            if begun.done() and kept != (outputs := run.outputs_so_far()):
-                began = time.monotonic()
-                with suppress(DatabaseUnavailable):  # it is tried again, with what has come by then
-                    await self._conversation.save_outputs(cell_id, outputs)
-                    kept = outputs
-                pause_s = max(KEEP_OUTPUTS_S, 20 * (time.monotonic() - began))  # long ones are stored less often
 
     def resume(self, cell: CellRecord | None) -> None:
         """Take up what an earlier process left: the kernel, and the cell that runs in it, if one does."""
@@ -261,13 +252,15 @@ class LiveSession:
         if connection.usable and not await connection.wait_until_idle(ASIDE_SLACK_S):
             await connection.interrupt()
 
-    def start_cell(self, code: str, timeout_s: float | None) -> tuple[EventLog, asyncio.Task[CellRecord]]:
+    def start_cell(
+        self, code: str, timeout_s: float | None, *, is_watched: bool = True
+    ) -> tuple[EventLog, asyncio.Task[CellRecord]]:
         """Run a cell as a task of its own, which goes on whoever stops watching; its log closes when it ends."""
         events = EventLog()
 
         async def run() -> CellRecord:
             try:
-                return await self.run_cell(code, timeout_s, events)
+                return await self.run_cell(code, timeout_s, events, is_watched=is_watched)
             except GloveboxError as error:
                 events.append(CellFailed(error.as_problem()))
                 raise
