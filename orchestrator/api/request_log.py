@@ -5,8 +5,8 @@ and queries are not looked at, but for the request's id.
 """
 
 import re
+import secrets
 import time
-import uuid
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -37,7 +37,7 @@ class RequestLog:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        request_id = _sent_id(scope) or uuid.uuid4().hex
+        request_id = _sent_id(scope) or secrets.token_hex(16)
         answer = _Answer(request_id, send)
         began = time.perf_counter()
         with bound_contextvars(request_id=request_id), span("request", request_id=request_id):

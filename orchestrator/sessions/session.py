@@ -2,8 +2,8 @@
 
 import asyncio
 import math
+import secrets
 import time
-import uuid
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -129,7 +129,7 @@ class LiveSession:
         """
         await self.sandbox.seats.note_cell(self.owner)
         limit_s = min(timeout_s or self.profile.cell_timeout_s, self.profile.cell_timeout_s)
-        cell = CellRecord(uuid.uuid4().hex, self.id, message_id, code, datetime.now(UTC))
+        cell = CellRecord(secrets.token_hex(16), self.id, message_id, code, datetime.now(UTC))
         passage = Passage(CellRun(cell, self.sandbox, self.folder, limit_s, events), self._conversation, events)
         self._waiting += 1
         task = passage.start(self._in_turn(passage, cell, events, is_watched=is_watched), f"cell {cell.cell_id}")

@@ -6,10 +6,11 @@ process held the lock, the server was restarted) is run again until its time is 
 """
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,6 +47,7 @@ class Database:
         sqlite = self._url.get_backend_name() == "sqlite"
         self._engine = create_engine(self._url) if sqlite else _pooled(self._url)
         self._threads = ThreadPoolExecutor(1 if sqlite else DATABASE_CONNECTIONS, thread_name_prefix="database")
+        self._of_thread = threading.local()
         self.dialect = self._url.get_backend_name()
         if sqlite:
             event.listen(self._engine, "connect", _tune_sqlite)
@@ -134,7 +136,7 @@ class Database:
     def _transact(self, work: Callable[[Connection], _Result]) -> _Result:
         committing = False
         try:
-            with self._engine.connect() as connection, connection.begin() as transaction:
+            with self._own_connection() as connection, connection.begin() as transaction:
                 result = work(connection)
                 committing = True
                 transaction.commit()
@@ -149,6 +151,22 @@ class Database:
                     "again."
                 ) from error
             raise _NotStored(outage.detail, passes=outage.passes) from error
+
+    @contextmanager
+    def _own_connection(self) -> Iterator[Connection]:
+        """Yield this thread's connection: the way out of the pool and back takes as long as a small statement.
+
+        After an error it goes back all the same, since the pool knows which connections are of no more use.
+        """
+        mine = self._of_thread.__dict__
+        connection: Connection = mine.get("connection") or self._engine.connect()
+        mine["connection"] = None
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        mine["connection"] = connection
 
 
 class _NotStored(Exception):
