@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
+from orchestrator.api.direct_route import DirectRoute
 from orchestrator.api.problems import NO_SANDBOX, Responses
 from orchestrator.api.refusals import Refusals
 from orchestrator.api.services import Owned, Wired
@@ -15,7 +16,7 @@ from orchestrator.api.streams import ndjson
 from orchestrator.errors import GloveboxError
 from orchestrator.store.records import CellRecord, SessionRecord
 
-router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["executions"])
+router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["executions"], route_class=DirectRoute)
 _ALSO_EVENTS: Responses = {200: {"content": {"application/x-ndjson": {}}}}
 
 
