@@ -100,6 +100,8 @@ def make_app(settings: Settings) -> FastAPI:
         version="1",
         lifespan=lifespan,
         responses=problems.REFUSED,
+        # FastAPI's own spans would tell paths, where ours tell what is in tracing.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         # FastAPI's page for it runs a script from another site, which could do here what the user can.
         docs_url=None,
         redoc_url=None,

@@ -29,14 +29,14 @@ async def run_cell(owned: Owned, services: Wired, request: Request, body: NewExe
     record, session = owned
     services.sessions.touch(record)
     is_watched = "application/x-ndjson" in request.headers.get("accept", "")
-    events, task = session.start_cell(body.code, body.timeout_s, is_watched=is_watched)
+    events, answer = session.start_cell(body.code, body.timeout_s, is_watched=is_watched)
     if is_watched:
-        task.add_done_callback(partial(_note_failure, services.refusals, record))  # it is told in the stream
+        answer.add_done_callback(partial(_note_failure, services.refusals, record))  # it is told in the stream
         return ndjson(events)
-    cell = await asyncio.shield(task)
+    cell = await asyncio.shield(answer)
     return JSONResponse(cell_shape(cell))
 
 
-def _note_failure(refusals: Refusals, record: SessionRecord, done: asyncio.Task[CellRecord]) -> None:
+def _note_failure(refusals: Refusals, record: SessionRecord, done: asyncio.Future[CellRecord]) -> None:
     if not done.cancelled() and isinstance(error := done.exception(), GloveboxError):
         refusals.of_cell(record, error.as_problem())

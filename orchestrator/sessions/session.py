@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -127,20 +128,26 @@ class LiveSession:
             TooManyRequests: the owner's quota or the host allows no more; the cell is not stored.
 
         """
-        await self.sandbox.seats.note_cell(self.owner)
-        limit_s = min(timeout_s or self.profile.cell_timeout_s, self.profile.cell_timeout_s)
         cell = CellRecord(secrets.token_hex(16), self.id, message_id, code, datetime.now(UTC))
+        passage, _ = self._begin(cell, timeout_s, events, is_watched=is_watched)
+        return await passage.answered()
+
+    def _begin(
+        self, cell: CellRecord, timeout_s: float | None, events: EventLog, *, is_watched: bool
+    ) -> tuple[Passage, asyncio.Task[CellRecord]]:
+        limit_s = min(timeout_s or self.profile.cell_timeout_s, self.profile.cell_timeout_s)
         passage = Passage(CellRun(cell, self.sandbox, self.folder, limit_s, events), self._conversation, events)
         self._waiting += 1
         task = passage.start(self._in_turn(passage, cell, events, is_watched=is_watched), f"cell {cell.cell_id}")
         task.add_done_callback(self._ended)
-        return await passage.answer()
+        return passage, task
 
     def _ended(self, _task: object) -> None:
         self._waiting -= 1
         self.note_use()
 
     async def _in_turn(self, passage: Passage, cell: CellRecord, events: EventLog, *, is_watched: bool) -> CellRecord:
+        await self.sandbox.seats.note_cell(self.owner)
         began = time.monotonic()
         if self._run is not None and self._run.left:
             events.append(Notice(KERNEL_ENDING, WAITS_FOR_KERNEL))
@@ -254,24 +261,15 @@ class LiveSession:
 
     def start_cell(
         self, code: str, timeout_s: float | None, *, is_watched: bool = True
-    ) -> tuple[EventLog, asyncio.Task[CellRecord]]:
-        """Run a cell as a task of its own, which goes on whoever stops watching; its log closes when it ends."""
+    ) -> tuple[EventLog, asyncio.Future[CellRecord]]:
+        """Run a cell that goes on whoever stops watching; its log closes with the answer, which is returned, too."""
         events = EventLog()
-
-        async def run() -> CellRecord:
-            try:
-                return await self.run_cell(code, timeout_s, events, is_watched=is_watched)
-            except GloveboxError as error:
-                events.append(CellFailed(error.as_problem()))
-                raise
-            except Exception:
-                unexpected = GloveboxError("The cell broke off; the log of the orchestrator says why.")
-                events.append(CellFailed(unexpected.as_problem()))
-                raise
-            finally:
-                events.close()
-
-        return events, self._own(run(), f"cell in {self.id}")
+        cell = CellRecord(secrets.token_hex(16), self.id, None, code, datetime.now(UTC))
+        passage, task = self._begin(cell, timeout_s, events, is_watched=is_watched)
+        passage.answer.add_done_callback(partial(_close, events))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return events, passage.answer
 
     def claimed(self, record: SessionRecord) -> None:
         """Say whose the session is from now on: it waited, warm, for an owner."""
@@ -339,6 +337,17 @@ class LiveSession:
         await self.sandbox.restart_kernel()
         self._kernel_ended = False  # by now it is no news
         self.note_use()
+
+
+def _close(events: EventLog, answer: asyncio.Future[CellRecord]) -> None:
+    """Tell why there is no cell, where that is the answer, and close its log."""
+    error = None if answer.cancelled() else answer.exception()
+    if error is not None and not isinstance(error, GloveboxError):
+        log.error("cell broke off", exc_info=error)
+        error = GloveboxError("The cell broke off; the log of the orchestrator says why.")
+    if error is not None:
+        events.append(CellFailed(error.as_problem()))
+    events.close()
 
 
 async def mark_lost(conversation: ConversationStore, cell: CellRecord) -> None:

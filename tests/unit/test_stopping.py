@@ -110,7 +110,7 @@ class World:
     def __init__(self, session: LiveSession, sandbox: PlayedSandbox, conversation: ConversationStore) -> None:
         self.session, self.sandbox, self.conversation = session, sandbox, conversation
 
-    async def begin(self, code: str = "hang") -> tuple[EventLog, asyncio.Task[CellRecord]]:
+    async def begin(self, code: str = "hang") -> tuple[EventLog, asyncio.Future[CellRecord]]:
         events, task = self.session.start_cell(code, None)
         await until(lambda: of_type(events, "cell_started") or task.done())
         return events, task
