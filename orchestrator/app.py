@@ -68,9 +68,9 @@ from orchestrator.store.summaries import SummaryStore
 from orchestrator.store.usage import UsageStore
 
 DOORS = (
+    executions,  # looked for most often, so found first
     sessions,
     imports,
-    executions,
     files,
     archive,
     messages,

@@ -138,23 +138,27 @@ class CellRun:
         self, connection: KernelConnection, asked: AbstractAsyncContextManager[Heard], most_s: float
     ) -> None:
         try:
-            async with asked as heard, self._sandbox.weight.cell():
-                if self._progress.interrupted:
-                    await connection.interrupt()
-                after_s = 0 if self._used_at_first is None else DISK_WATCH_S
-                watch = Later(after_s, self._watch_disk, f"disk of {self._cell.session_id}")
-                try:
-                    await self._listen(heard, connection, most_s)
-                except asyncio.CancelledError:
-                    if not self.is_let_go:
-                        raise
-                    await asyncio.shield(self._take_the_rest(heard, connection))
-                    if not self._progress.done:
-                        raise
-                finally:
-                    watch.stop()
+            async with asked as heard:
+                with self._sandbox.weight.cell():
+                    await self._heard_out(heard, connection, most_s)
         except SandboxUnavailable as error:
             self._progress.lost = Lost(error.detail)
+
+    async def _heard_out(self, heard: Heard, connection: KernelConnection, most_s: float) -> None:
+        if self._progress.interrupted:
+            await connection.interrupt()
+        after_s = 0 if self._used_at_first is None else DISK_WATCH_S
+        watch = Later(after_s, self._watch_disk, f"disk of {self._cell.session_id}")
+        try:
+            await self._listen(heard, connection, most_s)
+        except asyncio.CancelledError:
+            if not self.is_let_go:
+                raise
+            await asyncio.shield(self._take_the_rest(heard, connection))
+            if not self._progress.done:
+                raise
+        finally:
+            watch.stop()
 
     async def _take_the_rest(self, heard: Heard, connection: KernelConnection) -> None:
         """Take what is on its way while the connection closes: what comes after that waits for the next process."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-import secrets
+import os
 import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
@@ -128,7 +128,7 @@ class LiveSession:
             TooManyRequests: the owner's quota or the host allows no more; the cell is not stored.
 
         """
-        cell = CellRecord(secrets.token_hex(16), self.id, message_id, code, datetime.now(UTC))
+        cell = CellRecord(os.urandom(16).hex(), self.id, message_id, code, datetime.now(UTC))
         passage, _ = self._begin(cell, timeout_s, events, is_watched=is_watched)
         return await passage.answered()
 
@@ -264,7 +264,7 @@ class LiveSession:
     ) -> tuple[EventLog, asyncio.Future[CellRecord]]:
         """Run a cell that goes on whoever stops watching; its log closes with the answer, which is returned, too."""
         events = EventLog()
-        cell = CellRecord(secrets.token_hex(16), self.id, None, code, datetime.now(UTC))
+        cell = CellRecord(os.urandom(16).hex(), self.id, None, code, datetime.now(UTC))
         passage, task = self._begin(cell, timeout_s, events, is_watched=is_watched)
         passage.answer.add_done_callback(partial(_close, events))
         self._tasks.add(task)

@@ -203,7 +203,7 @@ def _places(connection: Connection, session_id: str) -> Tree[_Place]:
 
 def _values(record: MessageRecord | CellRecord) -> dict[str, Any]:
     """Return a record's columns: not through `asdict`, which would copy megabytes of outputs."""
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    values = {name: getattr(record, name) for name in record.__slots__}
     values["created_at"] = record.created_at.astimezone(UTC).replace(tzinfo=None)
     return values
 

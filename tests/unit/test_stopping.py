@@ -1,8 +1,8 @@
 """A cell that is stopped: told in a moment, heard out behind that, and never a word lost of what became of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,8 @@ class PlayedSandbox:
     async def heard_of(self, _cell_id: str) -> AsyncIterator[Heard]:
         yield self.heard
 
-    @asynccontextmanager
-    async def cell(self) -> AsyncIterator[None]:
+    @contextmanager
+    def cell(self) -> Iterator[None]:
         yield
 
     async def wait_until_idle(self, _deadline_s: float) -> bool:
