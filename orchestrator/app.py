@@ -108,7 +108,7 @@ def make_app(settings: Settings) -> FastAPI:
     )
     problems.install(app)
     for door in DOORS:
-        app.include_router(door.router)
+        app.take(door.router)
     app.add_middleware(BodyLimit)
     entrance: Door = OnePerson(settings.token)
     if settings.config.people.mode == "team":
