@@ -225,9 +225,11 @@ class TurnFinished(Event):
 class EventLog:
     """An append-only list of events that any number of watchers follow, each from any point.
 
-    Its size is bounded by what it is fed: a cell's events are bounded by its output limits.
+    Its size is bounded by what it is fed: a cell's events are bounded by its output limits. One that `is_watched` may
+    be followed at any time; of another it is known that nobody will.
     """
 
+    is_watched: bool = True
     _events: list[Event] = field(default_factory=list)
     _closed: bool = False
     _changed: asyncio.Event | None = None  # of those who wait

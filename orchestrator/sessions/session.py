@@ -111,17 +111,9 @@ class LiveSession:
         return due
 
     async def run_cell(
-        self,
-        code: str,
-        timeout_s: float | None,
-        events: EventLog,
-        message_id: str | None = None,
-        *,
-        is_watched: bool = True,
+        self, code: str, timeout_s: float | None, events: EventLog, message_id: str | None = None
     ) -> CellRecord:
         """Run a cell when those before it are done; watchers see it in `events`. It is stored before it is told.
-
-        Without watchers nothing is told before its end, and a short cell is stored only then.
 
         Raises:
             SandboxUnavailable: no disk or no sandbox could be had; the cell is stored as lost.
@@ -129,16 +121,16 @@ class LiveSession:
 
         """
         cell = CellRecord(os.urandom(16).hex(), self.id, message_id, code, datetime.now(UTC))
-        passage, _ = self._begin(cell, timeout_s, events, is_watched=is_watched)
+        passage, _ = self._begin(cell, timeout_s, events)
         return await passage.answered()
 
     def _begin(
-        self, cell: CellRecord, timeout_s: float | None, events: EventLog, *, is_watched: bool
+        self, cell: CellRecord, timeout_s: float | None, events: EventLog
     ) -> tuple[Passage, asyncio.Task[CellRecord]]:
         limit_s = min(timeout_s or self.profile.cell_timeout_s, self.profile.cell_timeout_s)
         passage = Passage(CellRun(cell, self.sandbox, self.folder, limit_s, events), self._conversation, events)
         self._waiting += 1
-        task = passage.start(self._in_turn(passage, cell, events, is_watched=is_watched), f"cell {cell.cell_id}")
+        task = passage.start(self._in_turn(passage, cell, events), f"cell {cell.cell_id}")
         task.add_done_callback(self._ended)
         return passage, task
 
@@ -146,7 +138,7 @@ class LiveSession:
         self._waiting -= 1
         self.note_use()
 
-    async def _in_turn(self, passage: Passage, cell: CellRecord, events: EventLog, *, is_watched: bool) -> CellRecord:
+    async def _in_turn(self, passage: Passage, cell: CellRecord, events: EventLog) -> CellRecord:
         await self.sandbox.seats.note_cell(self.owner)
         began = time.monotonic()
         if self._run is not None and self._run.left:
@@ -157,12 +149,12 @@ class LiveSession:
                 self._kernel_ended = False
                 events.append(Notice("kernel_ended", KERNEL_ENDED))
             with span("cell", session=self.id, cell=cell.cell_id):
-                return await self._run_alone(passage, cell, events, is_watched=is_watched)
+                return await self._run_alone(passage, cell, events)
 
-    async def _run_alone(self, passage: Passage, cell: CellRecord, events: EventLog, *, is_watched: bool) -> CellRecord:
+    async def _run_alone(self, passage: Passage, cell: CellRecord, events: EventLog) -> CellRecord:
         run, self._passage = passage.run, passage
         self._run = run
-        row = CellRow(self._conversation, cell, run.outputs_so_far, is_watched=is_watched)
+        row = CellRow(self._conversation, cell, run.outputs_so_far, is_watched=events.is_watched)
         try:
             await self.files(make=True)
             finished = await run.run()
@@ -263,9 +255,9 @@ class LiveSession:
         self, code: str, timeout_s: float | None, *, is_watched: bool = True
     ) -> tuple[EventLog, asyncio.Future[CellRecord]]:
         """Run a cell that goes on whoever stops watching; its log closes with the answer, which is returned, too."""
-        events = EventLog()
+        events = EventLog(is_watched)
         cell = CellRecord(os.urandom(16).hex(), self.id, None, code, datetime.now(UTC))
-        passage, task = self._begin(cell, timeout_s, events, is_watched=is_watched)
+        passage, task = self._begin(cell, timeout_s, events)
         passage.answer.add_done_callback(partial(_close, events))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
