@@ -68,9 +68,9 @@ from orchestrator.store.summaries import SummaryStore
 from orchestrator.store.usage import UsageStore
 
 DOORS = (
+    executions,  # looked for most often, so found first
     sessions,
     imports,
-    executions,
     files,
     archive,
     messages,
@@ -100,13 +100,15 @@ def make_app(settings: Settings) -> FastAPI:
         version="1",
         lifespan=lifespan,
         responses=problems.REFUSED,
+        # FastAPI's own spans would tell paths, where ours tell what is in tracing.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         # FastAPI's page for it runs a script from another site, which could do here what the user can.
         docs_url=None,
         redoc_url=None,
     )
     problems.install(app)
     for door in DOORS:
-        app.include_router(door.router)
+        app.take(door.router)
     app.add_middleware(BodyLimit)
     entrance: Door = OnePerson(settings.token)
     if settings.config.people.mode == "team":

@@ -225,12 +225,14 @@ class TurnFinished(Event):
 class EventLog:
     """An append-only list of events that any number of watchers follow, each from any point.
 
-    Its size is bounded by what it is fed: a cell's events are bounded by its output limits.
+    Its size is bounded by what it is fed: a cell's events are bounded by its output limits. One that `is_watched` may
+    be followed at any time; of another it is known that nobody will.
     """
 
+    is_watched: bool = True
     _events: list[Event] = field(default_factory=list)
     _closed: bool = False
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _changed: asyncio.Event | None = None  # of those who wait
 
     def __len__(self) -> int:
         return len(self._events)
@@ -246,8 +248,9 @@ class EventLog:
         self._wake()
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     def since(self, number: int) -> Sequence[Event]:
         """Return what came after the event with this number."""
@@ -260,10 +263,10 @@ class EventLog:
         """
         position = max(after, 0)
         while True:
-            changed = self._changed
             while position < len(self._events):
                 position += 1
                 yield position, self._events[position - 1]
             if self._closed:
                 return
-            await changed.wait()
+            self._changed = self._changed or asyncio.Event()
+            await self._changed.wait()

@@ -33,6 +33,7 @@ SOCKET_POLL_S = 0.004
 INTERRUPT_GRACE_S = 5.0  # a cell that ignores its interrupt this long loses its kernel
 STOP_ANSWER_S = 0.4  # a cell that has to end and has not by then is told as interrupted, and what waits for it goes on
 INTERRUPT_PACE_S = 0.2  # sooner, the cell is interrupted already, and a queue of them slows the kernel for minutes
+CELL_UNSTORED_S = 0.05  # of a cell that nobody watches: one that ends within it is stored once
 KEEP_OUTPUTS_S = 1.0  # of a running cell, for the process that comes after this one
 RESTART_S = 30.0
 SILENT_OUTPUT_CHARS = 64 * KIB  # of code of ours in a kernel

@@ -19,7 +19,11 @@ def configure_logs() -> None:
         structlog.processors.format_exc_info,
     ]
     render = structlog.processors.JSONRenderer()
-    structlog.configure(processors=[*told_of_all, render], cache_logger_on_first_use=True)
+    structlog.configure(
+        processors=[*told_of_all, render],
+        logger_factory=structlog.WriteLoggerFactory(),  # a line in one write: printed, its end is a second one
+        cache_logger_on_first_use=True,
+    )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -92,12 +92,16 @@ class Timing:
         self._name = name
         self._label = Label(label, values, grows=grows)
         self._histogram = Histogram(name, about, [label], buckets=buckets, registry=REGISTRY)
-        for value in self._label.named:
-            self._histogram.labels(value)
+        # By value: the library takes a lock to find the same one again.
+        self._of = {value: self._histogram.labels(value) for value in self._label.named}
 
     def observe(self, value: str, seconds: float) -> None:
         """Note that something took so many seconds; `value` is the label's."""
-        self._histogram.labels(self._label.bounded(value)).observe(seconds)
+        histogram = self._of.get(value)
+        if histogram is None:
+            bounded = self._label.bounded(value)
+            histogram = self._of[bounded] = self._histogram.labels(bounded)
+        histogram.observe(seconds)
 
     @contextmanager
     def timed(self, value: str) -> Iterator[None]:

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterable
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
@@ -29,6 +28,8 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
 }
+_AS_SENT = tuple((name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items())
+_AS_SENT_SAVED = (*_AS_SENT, (b"content-disposition", b"attachment"))
 # What is answered here is saved and never shown, be it only why there is nothing.
 _SAVED = re.compile(r"/v1/sessions/[^/]+/(?:files/|export$|archive$)")
 _ALWAYS_ALLOWED = ("127.0.0.1", "localhost", "[::1]", "orchestrator")
@@ -95,11 +96,9 @@ def _host_name(value: str) -> str:
 def _with_headers(send: Send, path: str) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
-            if _SAVED.match(path):
-                headers.setdefault("Content-Disposition", "attachment")
+            given = {name for name, _ in message["headers"]}
+            wanted = _AS_SENT if _SAVED.match(path) is None else _AS_SENT_SAVED
+            message["headers"] = [*message["headers"], *(pair for pair in wanted if pair[0] not in given)]
         await send(message)
 
     return sending

@@ -5,8 +5,9 @@ from math import ceil
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -58,6 +59,13 @@ class Api(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """Return everything that a request passes, within what notes it: not even an unexpected error goes unseen."""
         return RequestLog(super().build_middleware_stack())
+
+    def take(self, router: APIRouter) -> None:
+        """Serve a router's routes as they are: one that is included is looked up twice for each request."""
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                route.responses = {**self.router.responses, **route.responses}
+        self.router.routes.extend(router.routes)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""

@@ -4,9 +4,9 @@ What is told is the route's template and never the path: that has session ids an
 and queries are not looked at, but for the request's id.
 """
 
+import os
 import re
 import time
-import uuid
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -37,7 +37,7 @@ class RequestLog:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        request_id = _sent_id(scope) or uuid.uuid4().hex
+        request_id = _sent_id(scope) or os.urandom(16).hex()
         answer = _Answer(request_id, send)
         began = time.perf_counter()
         with bound_contextvars(request_id=request_id), span("request", request_id=request_id):

@@ -139,6 +139,9 @@ class CellShape(BaseModel):
     files: list[CellFile]
 
 
+_CELL_FIELDS = tuple(CellShape.model_fields)
+
+
 class FileShape(BaseModel):
     """A file of the workspace; times are UTC."""
 
@@ -207,7 +210,7 @@ def session_shape(
 
 def cell_shape(cell: CellRecord) -> dict[str, Any]:
     """Return a cell for the wire, its outputs as they are: they were checked on their way in."""
-    return {name: getattr(cell, name) for name in CellShape.model_fields}
+    return {name: getattr(cell, name) for name in _CELL_FIELDS}
 
 
 def message_shape(message: MessageRecord, siblings: list[str], cells: dict[str, CellRecord]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from orchestrator.config_quotas import Quotas as QuotasConfig
 from orchestrator.people.service import LOCAL
 from orchestrator.store.people import PeopleStore
 
+_NO_LIMITS = Quota()
 _NOBODYS = Quota(sessions_running=1, cells_per_minute=1)  # an owner without an account has nothing to run
 
 
@@ -19,7 +20,7 @@ class Quotas:
     async def of(self, person_id: str) -> Quota:
         """Return what this person may use."""
         if not self._any:
-            return Quota()
+            return _NO_LIMITS
         if person_id == LOCAL.id:
             return self._config.people.get(LOCAL.name, self._config.admin)
         user = await self._store.with_id(person_id)

@@ -19,6 +19,7 @@ from orchestrator.kernel.outputs import Outputs
 from orchestrator.limits import DISK_WATCH_S, IDLE_AFTER_REPLY_S, INTERRUPT_GRACE_S, INTERRUPT_PACE_S, SOCKET_POLL_S
 from orchestrator.metrics import CELL_TIMES, CELL_WAITS, CELLS, LIMITS_HIT
 from orchestrator.sessions.ending import CellProgress, changes, ending, joined, late, left, without_note
+from orchestrator.sessions.later import Later
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.spill import SpillFiles
 from orchestrator.sessions.state import Step
@@ -81,9 +82,8 @@ class CellRun:
 
         """
         with CELL_WAITS.timed("sandbox"):
-            connection, (before, self._used_at_first) = await asyncio.gather(
-                self._sandbox.ready(self), self._folder.glances.files_and_usage()
-            )
+            connection = await self._sandbox.ready(self)
+            before, self._used_at_first = await self._folder.glances.files_and_usage()
         self.in_kernel = True
         self._sandbox.life.note(Step.RUN)
         self._tell(CellStarted(self._cell.cell_id, self._cell.code))
@@ -138,22 +138,27 @@ class CellRun:
         self, connection: KernelConnection, asked: AbstractAsyncContextManager[Heard], most_s: float
     ) -> None:
         try:
-            async with asked as heard, self._sandbox.weight.cell():
-                if self._progress.interrupted:
-                    await connection.interrupt()
-                watch = asyncio.create_task(self._watch_disk(), name=f"disk of {self._cell.session_id}")
-                try:
-                    await self._listen(heard, connection, most_s)
-                except asyncio.CancelledError:
-                    if not self.is_let_go:
-                        raise
-                    await asyncio.shield(self._take_the_rest(heard, connection))
-                    if not self._progress.done:
-                        raise
-                finally:
-                    watch.cancel()
+            async with asked as heard:
+                with self._sandbox.weight.cell():
+                    await self._heard_out(heard, connection, most_s)
         except SandboxUnavailable as error:
             self._progress.lost = Lost(error.detail)
+
+    async def _heard_out(self, heard: Heard, connection: KernelConnection, most_s: float) -> None:
+        if self._progress.interrupted:
+            await connection.interrupt()
+        after_s = 0 if self._used_at_first is None else DISK_WATCH_S
+        watch = Later(after_s, self._watch_disk, f"disk of {self._cell.session_id}")
+        try:
+            await self._listen(heard, connection, most_s)
+        except asyncio.CancelledError:
+            if not self.is_let_go:
+                raise
+            await asyncio.shield(self._take_the_rest(heard, connection))
+            if not self._progress.done:
+                raise
+        finally:
+            watch.stop()
 
     async def _take_the_rest(self, heard: Heard, connection: KernelConnection) -> None:
         """Take what is on its way while the connection closes: what comes after that waits for the next process."""
@@ -210,17 +215,16 @@ class CellRun:
         at_first = self._used_at_first
         if at_first is None:
             at_first = await asyncio.to_thread(self._folder.usage)
-        pause_s = DISK_WATCH_S
+            await asyncio.sleep(DISK_WATCH_S)
         while True:
-            # A large tree is looked at less often: the watch costs no more than a tenth of a core.
-            await asyncio.sleep(pause_s)
             began = time.monotonic()
             try:
                 if await asyncio.to_thread(self._folder.outgrew, at_first):
                     break
             except OSError:  # what cannot be measured is not allowed
                 break
-            pause_s = max(DISK_WATCH_S, 10 * (time.monotonic() - began))
+            # A large tree is looked at less often: the watch costs no more than a tenth of a core.
+            await asyncio.sleep(max(DISK_WATCH_S, 10 * (time.monotonic() - began)))
         self._progress.disk_full = True
         self._say("The disk limit is reached; the cell is being interrupted.")
         await self.interrupt(must_end=True)

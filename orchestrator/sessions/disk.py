@@ -51,6 +51,7 @@ class WatchedDisk:
         self._folder = folder
         self._disks = disks
         self._lock = asyncio.Lock()
+        self._workspace = str(folder.files / "workspace")
         self._made = False
         self._deleted = False
 
@@ -59,9 +60,11 @@ class WatchedDisk:
         async with self._lock:
             if self._deleted:
                 raise SessionNotFound(self._session_id)
+            if self._made and _is_there(self._workspace):
+                return
             if _is_there(self._folder.root / "disk"):
                 raise _of_another_kind("hard", "watched")
-            if make and not (self._made and _is_there(self._folder.files / "workspace")):
+            if make:
                 await asyncio.to_thread(self._folder.make)
                 self._made = True
 
@@ -154,11 +157,12 @@ class HardDisk:
             left.unlink()
 
 
-def _is_there(path: Path) -> bool:
-    with suppress(FileNotFoundError, NotADirectoryError):
+def _is_there(path: Path | str) -> bool:
+    try:
         os.lstat(path)
-        return True
-    return False
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _of_another_kind(kind: str, wanted: str) -> SandboxUnavailable:

@@ -26,11 +26,12 @@ class Passage:
 
     def __init__(self, run: CellRun, conversation: ConversationStore, events: EventLog) -> None:
         self.run = run
-        self.row: asyncio.Task[None] | None = None  # what adds the cell's row
         self._conversation = conversation
         self._events = events
-        self._told: asyncio.Future[CellRecord] = asyncio.get_running_loop().create_future()
+        # The cell when it has ended, or was told as interrupted. Who cancels it before that takes the cell along.
+        self.answer: asyncio.Future[CellRecord] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[CellRecord]
+        self._is_told = False  # as interrupted
         self._leaving: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
         self._ends = False
@@ -39,18 +40,17 @@ class Passage:
         """Begin with what runs the cell, and return it as a task."""
         self._task = asyncio.create_task(work, name=name)
         self._task.add_done_callback(self._ended)
+        self.answer.add_done_callback(self._answered)
         return self._task
 
-    async def answer(self) -> CellRecord:
-        """Return the cell when it has ended, or was told as interrupted. Who goes away before that takes it along."""
+    async def answered(self) -> CellRecord:
+        """Return the answer. Who goes away before there is one takes the cell along, and goes when it has ended."""
         try:
-            await asyncio.wait({self._task, self._told}, return_when=asyncio.FIRST_COMPLETED)
+            return await self.answer
         except asyncio.CancelledError:
             if not self.run.left:
-                self._task.cancel()
                 await asyncio.gather(self._task, return_exceptions=True)
             raise
-        return self._told.result() if self._told.done() else await self._task
 
     def stop(self) -> None:
         """Interrupt the cell, which has to end; whoever waits for it has their answer in a moment, whatever it does."""
@@ -65,7 +65,7 @@ class Passage:
         self._ends = True
         if self.run.left and self._leaving is not None:
             await asyncio.wait({self._leaving})
-        return self._told.done()
+        return self._is_told
 
     def let_go(self) -> None:
         """Leave a cell that nobody waits for any more to the next process."""
@@ -83,13 +83,24 @@ class Passage:
         if self._task.done() or self._ends:
             return
         told = self.run.leave()
-        if self.row is not None:
-            await asyncio.wait({self.row})
         await self._conversation.leave_cell(told)
         self._events.append(finished_event(told))
-        self._told.set_result(told)
+        self._is_told = True
+        if not self.answer.done():
+            self.answer.set_result(told)
+
+    def _answered(self, answer: asyncio.Future[CellRecord]) -> None:
+        if answer.cancelled() and not self.run.left:
+            self._task.cancel()
 
     def _ended(self, task: asyncio.Task[CellRecord]) -> None:
-        if self._told.done() and not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            self.answer.cancel()
+        elif (error := task.exception()) is None:
+            if not self.answer.done():
+                self.answer.set_result(task.result())
+        elif not self.answer.done():
+            self.answer.set_exception(error)
+        elif self._is_told:
             reason = error.detail if isinstance(error, GloveboxError) else repr(error)
             log.warning("stopped cell not heard out", task=task.get_name(), reason=reason)

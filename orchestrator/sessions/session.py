@@ -2,21 +2,20 @@
 
 import asyncio
 import math
+import os
 import time
-import uuid
 from collections.abc import Coroutine
-from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 
 from orchestrator.config import Profile
-from orchestrator.errors import Conflict, DatabaseUnavailable, GloveboxError
+from orchestrator.errors import Conflict, GloveboxError
 from orchestrator.events import CellFailed, EventLog, Notice
 from orchestrator.kernel.connection import KernelConnection
 from orchestrator.kernel.silent import printed_by
-from orchestrator.limits import KEEP_OUTPUTS_S
 from orchestrator.metrics import CELL_WAITS
 from orchestrator.sessions.activity import Activity
 from orchestrator.sessions.aside import ASIDE_SLACK_S, Aside
@@ -24,6 +23,7 @@ from orchestrator.sessions.cell import CellRun
 from orchestrator.sessions.disk import SessionDisk
 from orchestrator.sessions.ending import KERNEL_ENDED, KERNEL_ENDING, WAITS_FOR_KERNEL, finished_event, never_ended
 from orchestrator.sessions.passage import Passage
+from orchestrator.sessions.row import CellRow
 from orchestrator.sessions.sandbox import SessionSandbox
 from orchestrator.sessions.state import SessionState
 from orchestrator.sessions.watcher import Watcher
@@ -120,20 +120,26 @@ class LiveSession:
             TooManyRequests: the owner's quota or the host allows no more; the cell is not stored.
 
         """
-        await self.sandbox.seats.note_cell(self.owner)
+        cell = CellRecord(os.urandom(16).hex(), self.id, message_id, code, datetime.now(UTC))
+        passage, _ = self._begin(cell, timeout_s, events)
+        return await passage.answered()
+
+    def _begin(
+        self, cell: CellRecord, timeout_s: float | None, events: EventLog
+    ) -> tuple[Passage, asyncio.Task[CellRecord]]:
         limit_s = min(timeout_s or self.profile.cell_timeout_s, self.profile.cell_timeout_s)
-        cell = CellRecord(uuid.uuid4().hex, self.id, message_id, code, datetime.now(UTC))
         passage = Passage(CellRun(cell, self.sandbox, self.folder, limit_s, events), self._conversation, events)
         self._waiting += 1
         task = passage.start(self._in_turn(passage, cell, events), f"cell {cell.cell_id}")
         task.add_done_callback(self._ended)
-        return await passage.answer()
+        return passage, task
 
     def _ended(self, _task: object) -> None:
         self._waiting -= 1
         self.note_use()
 
     async def _in_turn(self, passage: Passage, cell: CellRecord, events: EventLog) -> CellRecord:
+        await self.sandbox.seats.note_cell(self.owner)
         began = time.monotonic()
         if self._run is not None and self._run.left:
             events.append(Notice(KERNEL_ENDING, WAITS_FOR_KERNEL))
@@ -148,21 +154,18 @@ class LiveSession:
     async def _run_alone(self, passage: Passage, cell: CellRecord, events: EventLog) -> CellRecord:
         run, self._passage = passage.run, passage
         self._run = run
-        begun = passage.row = asyncio.create_task(self._conversation.begin_cell(cell), name=f"row of {cell.cell_id}")
-        keeping = asyncio.create_task(self._keep_outputs(run, cell.cell_id, begun), name=f"outputs of {cell.cell_id}")
+        row = CellRow(self._conversation, cell, run.outputs_so_far, is_watched=events.is_watched)
         try:
             await self.files(make=True)
             finished = await run.run()
-            await begun
         except BaseException:
-            await asyncio.gather(begun, return_exceptions=True)
             if self._is_let_go:  # it goes on, and the next process hears it out
-                await asyncio.shield(self._conversation.save_outputs(cell.cell_id, run.outputs_so_far()))
+                await asyncio.shield(row.leave_open())
             elif not run.left:
-                await asyncio.shield(self._conversation.abandon_cell(cell.cell_id))
+                await asyncio.shield(row.abandon())
             raise
         finally:
-            keeping.cancel()
+            row.close()
             self._run = self._passage = None
         return await self._finish(run, finished, events, is_told=await passage.ends())
 
@@ -174,19 +177,6 @@ class LiveSession:
             events.append(finished_event(cell))
         self._kernel_ended |= run.left and not run.kernel_lives
         return cell
-
-    async def _keep_outputs(self, run: CellRun, cell_id: str, begun: asyncio.Task[None]) -> None:
-        """Store what a long cell has put out now and then: a process that is killed leaves it to the next one."""
-        kept = run.outputs_so_far()
-        pause_s = KEEP_OUTPUTS_S
-        while True:
-            await asyncio.sleep(pause_s)
-            if begun.done() and kept != (outputs := run.outputs_so_far()):
-                began = time.monotonic()
-                with suppress(DatabaseUnavailable):  # it is tried again, with what has come by then
-                    await self._conversation.save_outputs(cell_id, outputs)
-                    kept = outputs
-                pause_s = max(KEEP_OUTPUTS_S, 20 * (time.monotonic() - began))  # long ones are stored less often
 
     def resume(self, cell: CellRecord | None) -> None:
         """Take up what an earlier process left: the kernel, and the cell that runs in it, if one does."""
@@ -261,24 +251,17 @@ class LiveSession:
         if connection.usable and not await connection.wait_until_idle(ASIDE_SLACK_S):
             await connection.interrupt()
 
-    def start_cell(self, code: str, timeout_s: float | None) -> tuple[EventLog, asyncio.Task[CellRecord]]:
-        """Run a cell as a task of its own, which goes on whoever stops watching; its log closes when it ends."""
-        events = EventLog()
-
-        async def run() -> CellRecord:
-            try:
-                return await self.run_cell(code, timeout_s, events)
-            except GloveboxError as error:
-                events.append(CellFailed(error.as_problem()))
-                raise
-            except Exception:
-                unexpected = GloveboxError("The cell broke off; the log of the orchestrator says why.")
-                events.append(CellFailed(unexpected.as_problem()))
-                raise
-            finally:
-                events.close()
-
-        return events, self._own(run(), f"cell in {self.id}")
+    def start_cell(
+        self, code: str, timeout_s: float | None, *, is_watched: bool = True
+    ) -> tuple[EventLog, asyncio.Future[CellRecord]]:
+        """Run a cell that goes on whoever stops watching; its log closes with the answer, which is returned, too."""
+        events = EventLog(is_watched)
+        cell = CellRecord(os.urandom(16).hex(), self.id, None, code, datetime.now(UTC))
+        passage, task = self._begin(cell, timeout_s, events)
+        passage.answer.add_done_callback(partial(_close, events))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return events, passage.answer
 
     def claimed(self, record: SessionRecord) -> None:
         """Say whose the session is from now on: it waited, warm, for an owner."""
@@ -346,6 +329,17 @@ class LiveSession:
         await self.sandbox.restart_kernel()
         self._kernel_ended = False  # by now it is no news
         self.note_use()
+
+
+def _close(events: EventLog, answer: asyncio.Future[CellRecord]) -> None:
+    """Tell why there is no cell, where that is the answer, and close its log."""
+    error = None if answer.cancelled() else answer.exception()
+    if error is not None and not isinstance(error, GloveboxError):
+        log.error("cell broke off", exc_info=error)
+        error = GloveboxError("The cell broke off; the log of the orchestrator says why.")
+    if error is not None:
+        events.append(CellFailed(error.as_problem()))
+    events.close()
 
 
 async def mark_lost(conversation: ConversationStore, cell: CellRecord) -> None:

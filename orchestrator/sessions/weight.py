@@ -6,8 +6,8 @@ least weight there is until it rests: what the others leave is still all its own
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import structlog
@@ -42,8 +42,8 @@ class Weight:
         self._is_least, self._can_change = None, True
         self._settle()
 
-    @asynccontextmanager
-    async def cell(self) -> AsyncIterator[None]:
+    @contextmanager
+    def cell(self) -> Iterator[None]:
         """Have the sandbox give way while the cell inside runs for longer than a moment."""
         timer = asyncio.get_running_loop().call_later(LONG_CELL_S, partial(self._note_cell, is_long=True))
         try:

@@ -49,6 +49,9 @@ class AuditEntry:
                 object.__setattr__(self, name, _printable(text[:length]))
 
 
+_COLUMNS = tuple(one.name for one in fields(AuditEntry))
+
+
 class AuditLog:
     """The audit log of one process. All calls are made in the event loop's thread."""
 
@@ -90,7 +93,7 @@ class AuditLog:
         statement = _RECENT if session_id is None else _RECENT_OF_SESSION
         keys = {"most": limit} | ({} if session_id is None else {"session": session_id})
         rows = await self._database.transact(lambda connection: connection.execute(statement, keys).all())
-        names = [one.name for one in fields(AuditEntry) if one.name != "at"]
+        names = [name for name in _COLUMNS if name != "at"]
         return [
             AuditEntry(**{name: getattr(row, name) for name in names}, at=row.at.replace(tzinfo=UTC)) for row in rows
         ]
@@ -122,9 +125,11 @@ class AuditLog:
 
 
 def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _values(entry: AuditEntry) -> dict[str, object]:
-    values = {one.name: getattr(entry, one.name) for one in fields(entry)}
+    values = {name: getattr(entry, name) for name in _COLUMNS}
     return values | {"at": entry.at.astimezone(UTC).replace(tzinfo=None)}

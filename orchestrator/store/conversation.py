@@ -36,7 +36,10 @@ _DELETE_SUMMARIES = summaries.delete().where(summaries.c.message_id.in_(_SOME))
 _ENDING = ("status", "execution_count", "outputs", "duration_s", "truncated", "files")
 _ONE_CELL = cells.c.cell_id == bindparam("key")
 _ADD_CELL = insert(cells).on_conflict_do_nothing(index_elements=["cell_id"])
-_FINISH_CELL = cells.update().where(_ONE_CELL).values({name: bindparam(f"new_{name}") for name in _ENDING})
+_CELL = insert(cells)
+_FINISH_CELL = _CELL.on_conflict_do_update(
+    index_elements=["cell_id"], set_={name: _CELL.excluded[name] for name in _ENDING}
+)
 _SAVE_OUTPUTS = cells.update().where(_ONE_CELL, cells.c.status == "running").values(outputs=bindparam("new_outputs"))
 _RUNNING = select(cells).where(cells.c.status.in_(("running", ENDING))).order_by(cells.c.number)
 _ABANDON_CELL = cells.delete().where(_ONE_CELL)
@@ -152,9 +155,8 @@ class ConversationStore:
             raise
 
     async def finish_cell(self, cell: CellRecord) -> None:
-        """Write how a cell ended."""
-        ending = {f"new_{name}": getattr(cell, name) for name in _ENDING}
-        await self._database.insist(_FINISH_CELL, {"key": cell.cell_id, **ending})
+        """Write how a cell ended, whether or not it was added before."""
+        await self._of_session(cell.session_id, self._database.insist(_FINISH_CELL, _values(cell)))
 
     async def leave_cell(self, cell: CellRecord) -> None:
         """Write what is told of a cell that was stopped and has not ended in its kernel: who reads it, reads that."""
@@ -201,7 +203,7 @@ def _places(connection: Connection, session_id: str) -> Tree[_Place]:
 
 def _values(record: MessageRecord | CellRecord) -> dict[str, Any]:
     """Return a record's columns: not through `asdict`, which would copy megabytes of outputs."""
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    values = {name: getattr(record, name) for name in record.__slots__}
     values["created_at"] = record.created_at.astimezone(UTC).replace(tzinfo=None)
     return values
 

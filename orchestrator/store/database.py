@@ -6,10 +6,10 @@ process held the lock, the server was restarted) is run again until its time is 
 """
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ from orchestrator.limits import (
     DATABASE_STATEMENT_S,
 )
 from orchestrator.store.outages import outage_of
+from orchestrator.store.workers import Workers
 
 log = structlog.get_logger()
 _Result = TypeVar("_Result")
@@ -45,7 +46,8 @@ class Database:
         self._url = make_url(url)
         sqlite = self._url.get_backend_name() == "sqlite"
         self._engine = create_engine(self._url) if sqlite else _pooled(self._url)
-        self._threads = ThreadPoolExecutor(1 if sqlite else DATABASE_CONNECTIONS, thread_name_prefix="database")
+        self._workers = Workers(1 if sqlite else DATABASE_CONNECTIONS, "database")
+        self._of_thread = threading.local()
         self.dialect = self._url.get_backend_name()
         if sqlite:
             event.listen(self._engine, "connect", _tune_sqlite)
@@ -61,7 +63,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is under way and let go of the database."""
-        await asyncio.to_thread(self._threads.shutdown)
+        await self._workers.close()
         self._engine.dispose()
 
     async def transact(self, work: Callable[[Connection], _Result], patience_s: float = DATABASE_PATIENCE_S) -> _Result:
@@ -111,30 +113,16 @@ class Database:
 
         while True:
             try:
-                return await self._in_thread(in_time)
+                return await self._workers.run(in_time)
             except _NotStored as error:
                 if time.monotonic() + DATABASE_RETRY_S > give_up_at or not error.passes:
                     raise DatabaseUnavailable(error.detail) from error.__cause__
             await asyncio.sleep(DATABASE_RETRY_S)
 
-    async def _in_thread(self, job: Callable[[], _Result]) -> _Result:
-        """Run a job. Cancelled on its way, it is over when the caller goes on: nothing overtakes what came later."""
-        running: Future[_Result] = self._threads.submit(job)
-        try:
-            return await asyncio.wrap_future(running)
-        except asyncio.CancelledError:
-            over = asyncio.wrap_future(running)
-            while not over.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([over])
-            if not over.cancelled():
-                over.exception()  # nobody hears it any more
-            raise
-
     def _transact(self, work: Callable[[Connection], _Result]) -> _Result:
         committing = False
         try:
-            with self._engine.connect() as connection, connection.begin() as transaction:
+            with self._own_connection() as connection, connection.begin() as transaction:
                 result = work(connection)
                 committing = True
                 transaction.commit()
@@ -149,6 +137,22 @@ class Database:
                     "again."
                 ) from error
             raise _NotStored(outage.detail, passes=outage.passes) from error
+
+    @contextmanager
+    def _own_connection(self) -> Iterator[Connection]:
+        """Yield this thread's connection: the way out of the pool and back takes as long as a small statement.
+
+        After an error it goes back all the same, since the pool knows which connections are of no more use.
+        """
+        mine = self._of_thread.__dict__
+        connection: Connection = mine.get("connection") or self._engine.connect()
+        mine["connection"] = None
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        mine["connection"] = connection
 
 
 class _NotStored(Exception):

@@ -23,7 +23,7 @@ class Glances:
     """The looks at one workspace, which may not be there (yet)."""
 
     def __init__(self, workspace: Path, *, hard: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self._workspace = workspace
+        self._workspace = str(workspace)  # a Path is made into one with every look
         self._hard = hard
         self._clock = clock
         self._slow_until = 0.0

@@ -1,8 +1,8 @@
 """A cell that is stopped: told in a moment, heard out behind that, and never a word lost of what became of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from orchestrator.kernel.connection import Heard, Lost
 from orchestrator.kernel.messages import Failure, Reply, State, Stream
 from orchestrator.sessions import cell as cell_module
 from orchestrator.sessions import passage as passage_module
+from orchestrator.sessions import row as row_module
 from orchestrator.sessions.session import LiveSession
 from orchestrator.sessions.state import SessionLife, SessionState, Step
 from orchestrator.store.conversation import ConversationStore
@@ -71,8 +72,8 @@ class PlayedSandbox:
     async def heard_of(self, _cell_id: str) -> AsyncIterator[Heard]:
         yield self.heard
 
-    @asynccontextmanager
-    async def cell(self) -> AsyncIterator[None]:
+    @contextmanager
+    def cell(self) -> Iterator[None]:
         yield
 
     async def wait_until_idle(self, _deadline_s: float) -> bool:
@@ -110,7 +111,7 @@ class World:
     def __init__(self, session: LiveSession, sandbox: PlayedSandbox, conversation: ConversationStore) -> None:
         self.session, self.sandbox, self.conversation = session, sandbox, conversation
 
-    async def begin(self, code: str = "hang") -> tuple[EventLog, asyncio.Task[CellRecord]]:
+    async def begin(self, code: str = "hang") -> tuple[EventLog, asyncio.Future[CellRecord]]:
         events, task = self.session.start_cell(code, None)
         await until(lambda: of_type(events, "cell_started") or task.done())
         return events, task
@@ -335,6 +336,31 @@ async def test_a_turn_ends_with_the_answer_and_the_next_one_keeps_what_was_told(
     notice, cell = await play("b", "easy", nothing)
     assert (notice["type"], notice["code"]) == ("notice", "kernel_ended")
     assert notice["text"] in cell["notes"], "the model reads it, too"
+
+
+async def test_a_short_cell_without_watchers_is_stored_once_and_a_long_one_before_its_end(world: World) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_module, "CELL_UNSTORED_S", 60)
+        patch.setattr(ConversationStore, "begin_cell", None)
+        _, answer = world.session.start_cell("easy", None, is_watched=False)
+        cell = await answer
+    assert await world.stored() == cell
+    world.session.start_cell("hang", None, is_watched=False)
+    while not (await world.rows()):
+        await asyncio.sleep(0.01)
+    assert (await world.stored()).status == "running"
+
+
+async def test_a_cell_that_was_not_stored_yet_is_left_to_the_next_process_too(world: World) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_module, "CELL_UNSTORED_S", 60)
+        events, _ = world.session.start_cell("hang", None, is_watched=False)
+        world.sandbox.on_its_way = [Stream("stdout", "said")]
+        await until(lambda: of_type(events, "cell_started"))
+        assert await world.rows() == []
+        await world.session.let_go()
+    (cell,) = await world.conversation.close_what_a_crash_left_open()
+    assert (cell.status, cell.outputs[0]["text"]) == ("running", "said")
 
 
 async def test_what_is_on_its_way_when_this_process_ends_is_kept(world: World) -> None:

@@ -48,14 +48,14 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_a_short_cell_changes_nothing(spawner: PlayedSpawner, weight: Weight) -> None:
-    async with weight.cell():
+    with weight.cell():
         pass
     await asyncio.sleep(0.05)
     assert spawner.asked == []
 
 
 async def test_a_long_cell_gives_way_until_it_ends(spawner: PlayedSpawner, weight: Weight) -> None:
-    async with weight.cell():
+    with weight.cell():
         await until(lambda: spawner.asked == [True])
     await until(lambda: spawner.asked == [True, False])
 
@@ -68,7 +68,7 @@ async def test_what_works_without_a_cell_gives_way_and_what_rests_comes_back(
     spawner.cpu_ns = 10**12
     await weight.look_while_idle()
     await until(lambda: spawner.asked == [True])
-    async with weight.cell():  # a cell in between is no rest
+    with weight.cell():  # a cell in between is no rest
         pass
     await asyncio.sleep(0.01)
     assert spawner.asked == [True]
@@ -81,7 +81,7 @@ async def test_what_works_without_a_cell_gives_way_and_what_rests_comes_back(
 async def test_an_earlier_processs_sandbox_is_told_once(spawner: PlayedSpawner, weight: Weight) -> None:
     weight.adopted()
     await until(lambda: spawner.asked == [False])
-    async with weight.cell():
+    with weight.cell():
         pass
     await asyncio.sleep(0.01)
     assert spawner.asked == [False]
@@ -92,9 +92,9 @@ async def test_where_it_cannot_be_changed_nobody_asks_again(spawner: PlayedSpawn
     weight.adopted()
     await asyncio.sleep(0.01)
     spawner.refuses = False
-    async with weight.cell():
+    with weight.cell():
         await asyncio.sleep(0.05)
     assert spawner.asked == []
     weight.made()  # another container may be of another runtime
-    async with weight.cell():
+    with weight.cell():
         await until(lambda: spawner.asked == [True])
