@@ -120,13 +120,15 @@ class SandboxKernel(IPythonKernel):  # type: ignore[misc]
         self.saved_sigint_handler = signal.signal(signal.SIGINT, self.strike)
 
     def strike(self, number: int, frame: FrameType | None) -> None:
-        """Handle SIGINT: raise KeyboardInterrupt where a cell's code runs, if that cell is meant.
+        """Handle SIGINT: raise KeyboardInterrupt where a cell's code runs, unless one is meant that has ended.
 
-        A cell that is on its way is not run then; one that has ended has ended.
+        Cells that are on their way are not run then.
         """
         meant = self._interrupts.take() or self._number
-        if self._is_preparing or meant != self._number:
-            self._struck = max(self._struck, meant)
+        if meant < self._number:
+            return
+        self._struck = meant
+        if self._is_preparing:
             return
         is_told = isinstance(sys.exception(), KeyboardInterrupt)
         if is_told and frame is not None and frame.f_code.co_filename == _TRACEBACK.co_filename:
