@@ -156,6 +156,16 @@ class ConversationStore:
         ending = {f"new_{name}": getattr(cell, name) for name in _ENDING}
         await self._database.insist(_FINISH_CELL, {"key": cell.cell_id, **ending})
 
+    async def move_cell(self, cell: CellRecord, to: str) -> None:
+        """Let what a cell came to stand in the place of an earlier one, with its code; the cell itself is gone then."""
+        now = {name: getattr(cell, name) for name in ("code", *_ENDING)}
+
+        def work(connection: Connection) -> None:
+            connection.execute(cells.update().where(cells.c.cell_id == to).values(now))
+            connection.execute(_ABANDON_CELL, {"key": cell.cell_id})
+
+        await self._database.transact(work)
+
     async def leave_cell(self, cell: CellRecord) -> None:
         """Write what is told of a cell that was stopped and has not ended in its kernel: who reads it, reads that."""
         await self.finish_cell(replace(cell, status=ENDING))
