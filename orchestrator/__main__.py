@@ -14,6 +14,7 @@ from orchestrator.logs import configure_logs
 from orchestrator.tracing import exported_traces
 
 _GRACE_S = 5
+_NOT_STARTED = 3  # the status that uvicorn itself ends with
 
 
 def main(arguments: list[str]) -> None:
@@ -31,18 +32,26 @@ def main(arguments: list[str]) -> None:
     trust_site_certificates()
     configure_logs()
     with exported_traces():
-        uvicorn.run(
-            make_app(settings),
-            host=settings.listen_host,
-            port=settings.listen_port,
-            loop="uvloop",
-            http="httptools",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # whom a proxy speaks for is looked at in api/addresses.py, and whether it may
-            log_config=None,  # its lines are ours: see logs
-            timeout_graceful_shutdown=_GRACE_S,
+        app = make_app(settings)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                host=settings.listen_host,
+                port=settings.listen_port,
+                loop="uvloop",
+                http="httptools",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,  # whom a proxy speaks for is looked at in api/addresses.py, and whether it may
+                log_config=None,  # its lines are ours: see logs
+                timeout_graceful_shutdown=_GRACE_S,
+            )
         )
+        # Whoever waits for something to happen must not hold up the end.
+        app.state.is_ending = lambda: server.should_exit
+        server.run()
+    if not server.started:
+        sys.exit(_NOT_STARTED)
 
 
 def trust_site_certificates() -> None:

@@ -49,6 +49,9 @@ PRELOAD_S = 30.0
 # The queue for sandboxes when the host is full.
 QUEUE_MOST = 100
 QUEUE_WAIT_S = 120.0
+# A request that waits for a turn to begin: proxies give up on a silent one after a minute. Between two looks whether
+# anybody is there still, and whether the service ends, which it must not hold up.
+BEGINNING_WAIT_S, BEGINNING_LOOK_S = 55.0, 1.0
 QUEUE_RETRY_S = 1.0
 GIVES_WAY_AFTER_S = 10.0  # of idleness: whoever is at it right now keeps the sandbox
 

@@ -1,22 +1,19 @@
 """What the page does: each handler takes what the browser sends, calls the API, and says what is shown next.
 
-A handler returns only the components that change. No error escapes: it becomes a notice above the message box, and
-what the user typed stays in the box.
+A handler returns only the components that change. No error escapes: it becomes a notice above the message box. Messages
+are sent by a door of their own (sending.py), and the lists at the sides come by another (sides.py).
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
 import gradio as gr
 
 from ui import languages, panels, snippets, words
-from ui.api_client import Api, ApiError, Model, Session
+from ui.api_client import Api, ApiError, Model
 from ui.logins import Logins
-from ui.luggage import Carried, Luggage
-from ui.nudges import Nudges
 from ui.page import Page
 
 Changes = dict[Any, Any]
@@ -30,10 +27,9 @@ MAX_NAME = 60
 class Actions:
     """The handlers of one page layout, for all browsers that show it."""
 
-    def __init__(self, logins: Logins, page: Page, nudges: Nudges) -> None:
+    def __init__(self, logins: Logins, page: Page) -> None:
         self._logins = logins
         self._page = page
-        self._nudges = nudges
 
     async def open_page(self, session: str, width: float | None, request: gr.Request) -> Changes:
         """Fill the page when it is loaded; `session` is the one in its address."""
@@ -45,9 +41,9 @@ class Actions:
         try:
             changes |= await self._opened(api, session)
         except ApiError as error:
-            changes |= await self._nothing_open(api) | self._notice(error.detail)
+            changes |= self._nothing_open() | self._notice(error.detail)
         try:
-            return changes | await self._pickers(api, not changes[page.session], changes.get(page.model))
+            return changes | await self._pickers(api, changes.get(page.model))
         except ApiError as error:
             return changes | self._notice(error.detail)
 
@@ -58,65 +54,26 @@ class Actions:
         except ApiError as error:
             return self._notice(error.detail)
 
-    async def new(self, request: gr.Request) -> Changes:
+    async def new(self) -> Changes:
         """Show the first-use page; the session itself is made with its first message or file."""
-        return await self._nothing_open(self._api_for(request))
+        return self._nothing_open()
 
-    async def rename(self, session: str, event: gr.EventData, request: gr.Request) -> Changes:
+    async def rename(self, event: gr.EventData, request: gr.Request) -> Changes:
         """Give a session another name."""
-        api = self._api_for(request)
         try:
-            await api.rename_session(_text(event, "id"), _text(event, "name")[:200])
-            return await self._listed(api, session)
+            await self._api_for(request).rename_session(_text(event, "id"), _text(event, "name")[:200])
         except ApiError as error:
             return self._notice(error.detail)
+        return self._notice("")
 
     async def discard(self, session: str, event: gr.EventData, request: gr.Request) -> Changes:
         """Delete a session and its files."""
-        gone, api = _text(event, "id"), self._api_for(request)
+        gone = _text(event, "id")
         try:
-            await api.delete_session(gone)
+            await self._api_for(request).delete_session(gone)
         except ApiError as error:
             return self._notice(error.detail)
-        if gone != session:
-            return await self._listed(api, session)
-        return await self._nothing_open(api)
-
-    async def send(
-        self,
-        value: dict[str, Any],
-        session: str,
-        model: str | None,
-        profile: str | None,
-        approval: str,
-        carried: Carried,
-        request: gr.Request,
-    ) -> Changes:
-        """Carry the files over, then start a turn; the page follows it by itself."""
-        text, files = str(value.get("text") or "").strip(), list(value.get("files") or [])
-        if not text and not files:
-            return self._unchanged()
-        changes: Changes = {}
-        api = self._api_for(request)
-        luggage = Luggage(api)
-        try:
-            if not session:
-                session = await begin_session(api, name_for(text, files), profile, approval)
-                changes[self._page.session] = session
-            carried = await luggage.carry(session, files, carried)
-            names = [carried[(session, path)] for path in files]
-            changes[self._page.carried] = carried
-            await api.ask(session, text or words.FILES_ONLY, names, model)
-            self._nudges.nudge(session)
-        except ApiError as error:
-            return changes | {self._page.notice: refusal(error)}
-        luggage.drop(files)
-        changes |= {self._page.prompt: {"text": "", "files": []}, self._page.attached: "", self._page.carried: {}}
-        return changes | self._notice("") | await self._sides(api, session)
-
-    async def refresh(self, session: str, request: gr.Request) -> Changes:
-        """Show the sides of the page as they are now."""
-        return await self._sides(self._api_for(request), session)
+        return self._nothing_open() if gone == session else self._notice("")
 
     async def stop(self, session: str, request: gr.Request) -> None:
         """Stop the turn that runs; its end comes as an event like any other."""
@@ -160,7 +117,7 @@ class Actions:
         languages.speak(languages.wanted(request.headers))
         return self._logins.api_for(request.headers)
 
-    async def _pickers(self, api: Api, first_use: bool, model: str | None) -> Changes:  # noqa: FBT001
+    async def _pickers(self, api: Api, model: str | None) -> Changes:
         models, profiles, me = await api.models(), await api.profiles(), await api.me()
         usable = [model["id"] for model in models if model["available"]]
         mine = await _own_settings(api)
@@ -172,43 +129,22 @@ class Actions:
         profile = theirs if any(each["name"] == theirs for each in profiles) else standard
         return {
             self._page.model: gr.Dropdown(usable, value=chosen, visible=bool(usable)),
-            self._page.profile: gr.Dropdown(choices, value=profile, visible=first_use),
+            self._page.profile: gr.Dropdown(choices, value=profile, visible=True),
             self._page.banner: _banner(chosen),
             self._page.person: panels.person(me),
         }
 
     async def _opened(self, api: Api, session: str) -> Changes:
         if not session:
-            return await self._nothing_open(api)
+            return self._nothing_open()
         opened = await api.session(session)
         chosen: Changes = {self._page.session: session, self._page.approval: opened.get("approval") or "auto"}
         if opened.get("model"):
             chosen |= {self._page.model: opened["model"], self._page.banner: _banner(opened["model"])}
-        return chosen | self._notice("") | await self._sides(api, session)
+        return chosen | self._notice("")
 
-    async def _nothing_open(self, api: Api) -> Changes:
-        page = self._page
-        return {page.session: "", page.approval: "auto"} | self._notice("") | await self._sides(api, "")
-
-    async def _sides(self, api: Api, session: str) -> Changes:
-        """Everything around the conversation, as it is now."""
-        page = self._page
-        try:
-            listed = await self._listed(api, session)
-        except ApiError as error:
-            return self._notice(error.detail)
-        return listed | {
-            page.export: panels.export_link(session),
-        }
-
-    async def _listed(self, api: Api, session: str) -> Changes:
-        sessions = await api.sessions()
-        current = next((each for each in sessions if each["id"] == session), None)
-        return {
-            self._page.sessions: panels.sessions_list(sessions, session, datetime.now(UTC)),
-            self._page.title: _title(current),
-            self._page.profile: gr.Dropdown(visible=current is None),
-        }
+    def _nothing_open(self) -> Changes:
+        return {self._page.session: "", self._page.approval: "auto"} | self._notice("")
 
     def _unchanged(self) -> Changes:
         # Gradio takes an empty dict for a value.
@@ -235,12 +171,6 @@ async def begin_session(api: Api, name: str, profile: str | None, approval: str)
 
 def _banner(model: str | None) -> Any:
     return gr.HTML(words.DEMO_BANNER, visible=model == words.DEMO_MODEL)
-
-
-def _title(session: Session | None) -> str:
-    name = session["name"] or words.UNNAMED if session else ""
-    profile = f"<small>{escape(session['profile'])}</small>" if session else ""
-    return f"<h1>{escape(name or words.TITLE)}</h1>{profile}"
 
 
 async def _own_settings(api: Api) -> dict[str, Any]:

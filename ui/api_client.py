@@ -20,6 +20,7 @@ from ui.details import translated
 TIMEOUT = httpx2.Timeout(30.0, connect=5.0, write=120.0)
 UPLOAD_TIMEOUT = httpx2.Timeout(120.0, connect=5.0)
 STREAM_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=120.0)
+LONG_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=None)
 CHUNK_BYTES = 1024 * 1024
 
 _Stream = AbstractAsyncContextManager[httpx2.Response]
@@ -239,6 +240,12 @@ class Api:
         """Run a cell again, as one's own at the end of the conversation; returns and raises as `ask` does."""
         await self._begin(_path(session, "cells", f"{cell}/run"), {}, "application/x-ndjson")
 
+    async def run_in_place(self, session: str, cell: str) -> dict[str, Any]:
+        """Run a cell again where it is, however long it takes, and return what it came to. Raises ApiError."""
+        path = _path(session, "cells", f"{cell}/run")
+        how: dict[str, Any] = {"json": {"in_place": True}, "timeout": LONG_TIMEOUT}
+        return cast(dict[str, Any], await self._json("POST", path, **how))
+
     async def put_file(self, session: str, path: str, source: Path) -> None:
         """Write a file, streamed from the disk."""
         headers = {"Content-Length": str(source.stat().st_size), "Content-Type": "application/octet-stream"}
@@ -275,6 +282,12 @@ class Api:
         """Open the event stream of the turn that runs; its status is 204 when none does."""
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
         return self.stream("GET", _path(session, "events"), headers=headers)
+
+    async def turn_begins(self, session: str, seconds: int) -> bool:
+        """Tell whether a turn runs, or begins within so many seconds, as soon as one does. Raises ApiError."""
+        headers = {"Accept": "text/event-stream", "Prefer": f"wait={seconds}"}
+        async with self.stream("GET", _path(session, "events"), headers=headers) as response:
+            return response.status_code != httpx2.codes.NO_CONTENT
 
     @asynccontextmanager
     async def stream(self, method: str, path: str, **how: Any) -> AsyncIterator[httpx2.Response]:

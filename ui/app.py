@@ -39,7 +39,10 @@ from ui.nudges import Nudges
 from ui.page import lay_out
 from ui.places import Beneath, set_prefix
 from ui.relay import relay
+from ui.rerunning import rerunning
+from ui.sending import sending
 from ui.shelf import Shelf
+from ui.sides import sides
 from ui.spoken_blocks import SpokenBlocks, in_every_language
 from ui.theme import HEAD, theme
 from ui.turns import Turns
@@ -69,6 +72,9 @@ def build(settings: Settings) -> ASGIApp:
     parent.include_router(LoginDoors(api, logins).router())
     parent.include_router(doors(logins, shelf))
     parent.include_router(live_doors(logins, intake, nudges))
+    parent.include_router(rerunning(logins, nudges))
+    parent.include_router(sides(logins))
+    parent.include_router(sending(logins, nudges, Path(os.environ["GRADIO_TEMP_DIR"])))
     parent.include_router(relay(logins))
     parent.include_router(admin_doors(logins))
     demo = in_every_language(lambda: blocks(logins, nudges))
@@ -105,6 +111,6 @@ def blocks(logins: Logins, nudges: Nudges) -> SpokenBlocks:
     )
     with demo:
         page = lay_out()
-        wire(demo, page, Actions(logins, page, nudges), Turns(logins, page, nudges))
+        wire(demo, page, Actions(logins, page), Turns(logins, page, nudges))
     demo.queue(api_open=False, max_size=None, default_concurrency_limit=None)
     return demo

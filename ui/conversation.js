@@ -20,6 +20,7 @@ let again = 0;
 function watch(session) {
   if (session === watched) return;
   watched = session;
+  middle?.classList.toggle('gb-in-session', Boolean(session));
   log.replaceChildren();
   blocks = {};
   order = [];
@@ -143,15 +144,6 @@ function arrange() {
   place(log, messages);
 }
 
-// Puts children in order and takes away the others; what is in its place is not touched, so frames are not loaded anew.
-function place(parent, wanted) {
-  const kept = new Set(wanted);
-  for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
-  wanted.forEach((child, at) => {
-    if (parent.children[at] !== child) parent.insertBefore(child, parent.children[at] ?? null);
-  });
-}
-
 function fill(block, html) {
   if (block.querySelector('.gb-editor')) {
     // Somebody writes in there: it is filled when they are done.
@@ -164,47 +156,6 @@ function fill(block, html) {
     morph(block, made.content);
   } else block.innerHTML = html;
   dress(block);
-}
-
-function morph(old, wanted) {
-  const news = [...wanted.childNodes];
-  news.forEach((node, at) => {
-    const was = old.childNodes[at];
-    if (!was) old.append(node);
-    else if (!alike(was, node)) was.replaceWith(node);
-    else if (node.nodeType === Node.TEXT_NODE) retell(was, node.data);
-    else {
-      rename(was, node);
-      if (!node.matches('iframe, .gb-math')) morph(was, node);
-    }
-  });
-  while (old.childNodes.length > news.length) old.lastChild.remove();
-}
-
-function alike(was, node) {
-  if (was.nodeType !== node.nodeType || was.nodeName !== node.nodeName) return false;
-  if (node.nodeName === 'IFRAME') return was.getAttribute('src') === node.getAttribute('src');
-  if (node.nodeType === Node.ELEMENT_NODE && node.dataset.tex !== was.dataset.tex) return false;
-  return true;
-}
-
-function retell(was, text) {
-  if (was.data === text) return;
-  if (text.startsWith(was.data)) was.appendData(text.slice(was.data.length));
-  else was.data = text;
-}
-
-function rename(was, node) {
-  for (const { name } of [...was.attributes]) {
-    if (node.hasAttribute(name) || name === 'aria-label' || (name === 'style' && was.nodeName === 'IFRAME')) continue;
-    if (name === 'open' && was.touched) continue;
-    was.removeAttribute(name);
-  }
-  for (const { name, value } of node.attributes) {
-    if (was.getAttribute(name) === value || (name === 'style' && was.nodeName === 'IFRAME')) continue;
-    if (name === 'open' && was.touched) continue;
-    was.setAttribute(name, value);
-  }
 }
 
 // What the browser has to add to what it was told.
@@ -289,10 +240,11 @@ function settle(news) {
   if (news.meter !== undefined) document.querySelector('#meter .gb-meter')?.replaceChildren(...parsed(news.meter));
   const lost = document.querySelector('.gb-offline');
   if (lost && news.offline !== undefined) lost.textContent = news.offline;
-  // When a turn begins, its first words come before lists of which the sender was told already.
+  // When a turn begins, its first words come before the lists beside them.
   if (news.pulse === undefined || !watched) return;
   clearTimeout(pulsing);
-  pulsing = setTimeout(() => trigger('pulse'), news.running && ran === false ? 1500 : 0);
+  const tell = () => window.dispatchEvent(new CustomEvent('glovebox:changed'));
+  pulsing = setTimeout(tell, news.running && ran === false ? 1500 : 0);
 }
 let pulsing = 0;
 

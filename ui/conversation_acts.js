@@ -24,6 +24,7 @@ const ACTS = {
   regenerate: (button) => { atEnd = true; act('regenerate', { id: idOf(button), resume: button.dataset.resume ?? '' }); },
   'regenerate-with': (button) => chooseModel(button),
   'run-cell': (button) => { atEnd = true; act('run-cell', { cell: button.dataset.cell }); },
+  'run-all': (button) => runAll(button.dataset.cells.split(' ')),
   'ask-delete': (button) => confirmDelete(button),
   approve: (button) => act('decide', { call: button.dataset.call, decision: 'run' }),
   refuse: (button) => act('decide', { call: button.dataset.call, decision: 'refuse' }),

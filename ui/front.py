@@ -39,6 +39,15 @@ chosen.mount = (name, element, trigger) => {
   chosen.parts[name] = { element, trigger };
   window.dispatchEvent(new CustomEvent('glovebox:part', { detail: name }));
 };
+// The files in the message box, as Gradio's component has them.
+chosen.attached = [];
+chosen.open = (session) => {
+  const address = new URL(location.href);
+  if (session) address.searchParams.set('session', session); else address.searchParams.delete('session');
+  history.replaceState(null, '', address);
+  chosen.watch?.(session);
+  window.dispatchEvent(new CustomEvent('glovebox:session', { detail: session }));
+};
 // Whoever is logged out meanwhile is told so by the next thing that they do.
 chosen.plainFetch = window.fetch.bind(window);
 window.fetch = async (...asked) => {

@@ -131,6 +131,11 @@ def _words() -> dict[str, str]:
         "offline": words.RECONNECTING,
         "ready": words.ANSWER_READY,
         "working": words.THINKING,
+        "stop": words.STOP,
+        "runningAll": words.RUN_ALL_NOW,
+        "ranAll": words.RUN_ALL_DONE,
+        "failedAt": words.RUN_ALL_FAILED,
+        "stoppedAt": words.RUN_ALL_STOPPED,
     }
 
 

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from ui import words
 from ui.api_client import Api, ApiError
 
-# (session, cached file) -> its name in the workspace: so that sending again carries nothing twice.
-Carried = dict[tuple[str, str], str]
+# Cached file -> its name in the session's workspace: so that sending again carries nothing twice.
+Carried = dict[str, str]
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
@@ -51,7 +51,7 @@ class Luggage:
             ApiError: one could not be written; its text names the file.
         """
         done = dict(carried)
-        waiting = [path for path in files if (session, path) not in done]
+        waiting = [path for path in files if path not in done]
         if not waiting:
             return done
         taken = {entry["path"] for entry in await self._api.files(session)}
@@ -66,7 +66,7 @@ class Luggage:
                     words.UPLOAD_FAILED.format(name=name, detail=error.detail), error.code, error.status
                 ) from error
             taken.add(name)
-            done[(session, path)] = name
+            done[path] = name
         return done
 
     def drop(self, files: Iterable[str]) -> None:

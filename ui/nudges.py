@@ -1,12 +1,14 @@
 """Telling whoever watches a session that something was done to it: so two pages on one session stay in step.
 
-What is done elsewhere (a script, another process) is found out by asking now and then; see following.py.
+What is done elsewhere (a script, another process) is found out by asking; see following.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Nudges:
@@ -20,16 +22,14 @@ class Nudges:
         for waiting in self._waiting.get(session, ()):
             waiting.set()
 
-    async def wait(self, session: str, seconds: float) -> bool:
-        """Wait for news, but no longer than so many seconds; tell whether there are any."""
+    @contextmanager
+    def listening(self, session: str) -> Iterator[asyncio.Event]:
+        """Listen for news of a session: the event is set at any, also at those that come while nobody waits for it."""
         news = asyncio.Event()
         self._waiting[session].add(news)
         try:
-            await asyncio.wait_for(news.wait(), seconds)
-        except TimeoutError:
-            return False
+            yield news
         finally:
             self._waiting[session].discard(news)
             if not self._waiting[session]:
                 del self._waiting[session]
-        return True

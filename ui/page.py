@@ -13,8 +13,10 @@ from ui.katex import katex_files
 from ui.panel_parts import part
 
 _LISTS_SCRIPT = (Path(__file__).parent / "lists.js").read_text()
+_SESSIONS_PLACE = '<ul class="gb-list"></ul><p class="gb-empty" hidden></p>'
 _CONVERSATION_SCRIPT = "".join(
-    (Path(__file__).parent / name).read_text() for name in ("conversation.js", "conversation_acts.js")
+    (Path(__file__).parent / name).read_text()
+    for name in ("conversation.js", "conversation_morph.js", "conversation_batch.js", "conversation_acts.js")
 )
 
 
@@ -25,41 +27,39 @@ class Page:
     # A component, as a gr.State does not reach `js=`.
     session: gr.Textbox
     width: gr.Number
-    carried: gr.State
     person: gr.HTML
     sessions_panel: gr.Sidebar
     new_session: gr.Button
     sessions: gr.HTML
-    title: gr.HTML
     banner: gr.HTML
     conversation: gr.HTML
     notice: gr.HTML
     prompt: gr.MultimodalTextbox
     attached: gr.HTML
+    composer: gr.HTML
     model: gr.Dropdown
     profile: gr.Dropdown
     approval: gr.Dropdown
     stop: gr.Button
     files_panel: gr.Sidebar
     files: gr.HTML
-    export: gr.HTML
 
 
 def lay_out() -> Page:
     """Put the components on the page; call within `gr.Blocks`."""
     session = gr.Textbox(visible="hidden", elem_id="session", show_label=False, container=False)
     width = gr.Number(visible="hidden", show_label=False, container=False)
-    carried = gr.State({})
     with gr.Sidebar(open=False, width=290, elem_id="sessions-panel") as sessions_panel:
         gr.HTML(f'<div class="gb-brand"><span class="gb-mark" aria-hidden="true"></span>{words.TITLE}</div>')
         person = gr.HTML(elem_id="person")
         new_session = gr.Button(words.NEW_SESSION, elem_id="new-session", variant="secondary", size="md")
         gr.HTML(f"<h2>{words.SESSIONS}</h2>")
         part("find")
-        sessions = gr.HTML(elem_id="sessions", js_on_load=_LISTS_SCRIPT)
+        sessions = gr.HTML(_SESSIONS_PLACE, elem_id="sessions", js_on_load=_LISTS_SCRIPT)
         part("menu")
     with gr.Column(elem_id="middle", elem_classes="gb-empty"):
-        title = gr.HTML(elem_id="title")
+        # Title, list and links are filled by lists.js alone.
+        gr.HTML(f"<h1>{words.TITLE}</h1>", elem_id="title")
         part("bar")
         banner = gr.HTML(elem_id="banner", visible=False)
         conversation = _conversation()
@@ -69,6 +69,7 @@ def lay_out() -> Page:
             with gr.Column(elem_id="prompt"):
                 prompt = _prompt()
                 attached = gr.HTML(elem_id="attached")
+            composer = part("sender", "said", "attached")
             with gr.Row(elem_id="controls"):
                 model = _picker(words.MODEL, "model")
                 profile = _picker(words.PROFILE, "profile")
@@ -78,28 +79,26 @@ def lay_out() -> Page:
     with gr.Sidebar(open=False, width=320, position="right", elem_id="files-panel") as files_panel:
         gr.HTML(f"<h2>{words.FILES}</h2>")
         files = part("files", "begin")
-        export = gr.HTML(elem_id="export")
+        gr.HTML(elem_id="export")
     return Page(
         session=session,
         width=width,
-        carried=carried,
         person=person,
         sessions_panel=sessions_panel,
         new_session=new_session,
         sessions=sessions,
-        title=title,
         banner=banner,
         conversation=conversation,
         notice=notice,
         prompt=prompt,
         attached=attached,
+        composer=composer,
         model=model,
         profile=profile,
         approval=approval,
         stop=stop,
         files_panel=files_panel,
         files=files,
-        export=export,
     )
 
 

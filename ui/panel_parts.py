@@ -7,8 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-# The scripts look at the address for the open session, and listen for these.
-SESSION_SHOWN = "window.dispatchEvent(new CustomEvent('glovebox:session', { detail: session }));"
+# The scripts look at the address for the open session; they listen for this, and for another one (front.py).
 CHANGED = "() => { window.dispatchEvent(new CustomEvent('glovebox:changed')); }"
 
 

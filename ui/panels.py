@@ -1,7 +1,4 @@
-"""What the server draws at the sides of the page, as HTML. Everything in them is escaped here. Pure.
-
-Gradio puts the HTML in by `${value}`, which is not read as a template again; a `{{…}}` in a template would be.
-"""
+"""What the server draws at the sides of the page, as HTML. Everything in them is escaped here. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +13,16 @@ from ui.places import at
 from ui.sizes import age_words
 
 
-def sessions_list(sessions: Sequence[Session], current: str, now: datetime) -> str:
-    """Return the list of conversations; the current one is marked."""
-    if not sessions:
-        return f'<p class="gb-empty">{escape(words.NO_SESSIONS)}</p>'
-    return f'<ul class="gb-list">{"".join(_session_row(each, current, now) for each in sessions)}</ul>'
+def session_rows(sessions: Sequence[Session], current: str, now: datetime) -> list[tuple[str, str]]:
+    """Return the rows of the list of conversations by their ids; the current one is marked."""
+    return [(each["id"], _session_row(each, current, now)) for each in sessions]
+
+
+def title(session: Session | None) -> str:
+    """Return what stands above the conversation."""
+    name = session["name"] or words.UNNAMED if session else ""
+    profile = f"<small>{escape(session['profile'])}</small>" if session else ""
+    return f"<h1>{escape(name or words.TITLE)}</h1>{profile}"
 
 
 def export_link(session: str) -> str:

@@ -42,7 +42,7 @@ _CALLS: tuple[tuple[str, str], ...] = (
     ("PATCH", rf"users/{_NAME}"),
     ("POST", rf"admin/sandboxes/{_NAME}/stop"),
     ("GET|PATCH", _SESSION),
-    ("POST", rf"{_SESSION}/(interrupt|restart|sleep)"),
+    ("POST", rf"{_SESSION}/(interrupt|restart|sleep|stop)"),
     ("GET", rf"{_SESSION}/(shares|files)"),
     ("POST", rf"{_SESSION}/files"),
     ("PUT|DELETE", rf"{_SESSION}/shares/{_NAME}"),
@@ -69,7 +69,7 @@ def relay(logins: Logins) -> APIRouter:
         if not allowed(request.method, path):
             return problem_response(ApiError(words.NOT_FOUND, "not_found", HTTPStatus.NOT_FOUND), _JSON_HEADERS)
         try:
-            body = await _body(request)
+            body = await read_json(request)
             told = await logins.api_for(request.headers).call(
                 request.method, f"/v1/{quote(path)}", body, dict(request.query_params)
             )
@@ -158,7 +158,7 @@ class _BeforeTheEnd(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _body(request: Request) -> object:
+async def read_json(request: Request) -> object:
     """Return the JSON that came with a call.
 
     Raises:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from ui import snippets, words
 from ui.cards import GOING_ON, below, card, count_pictures
@@ -39,12 +40,16 @@ class Renderer:
         """Render messages, oldest first; `files` are the names that become links."""
         rendered: list[Rendered] = []
         pictures = 0
+        conversation = list(conversation)
         for number, message in enumerate(conversation):
             if isinstance(message, Question):
                 rendered.append(self.question(message, number))
             else:
                 rendered.append(self.answer(message, number, pictures, files))
                 pictures += pictures_of(message)
+        if cells := notebook_cells(conversation):
+            first = rendered[1]
+            rendered[1] = Rendered(first.id, first.role, {f"{first.id}:all": _run_all(cells), **first.blocks})
         return rendered
 
     def question(self, question: Question, number: int = 0) -> Rendered:
@@ -102,6 +107,28 @@ class Renderer:
                 return snippets.notice(words.REJECTED.format(name=name, reason=reason), "warning")
             case Notice(text, tone):
                 return snippets.notice(in_words(text), tone)
+
+
+def notebook_cells(conversation: Sequence[Message]) -> list[str]:
+    """Return the cells of the notebook that a conversation was made of; none where it began with a question."""
+    came = [
+        answer
+        for question, answer in pairwise(conversation)
+        if isinstance(question, Question) and isinstance(answer, Answer) and _came_along(question, answer)
+    ]
+    if not came or came[0] is not conversation[1]:
+        return []
+    return [part.cell_id for answer in came for part in answer.parts if isinstance(part, Cell) and part.cell_id]
+
+
+def _came_along(question: Question, answer: Answer) -> bool:
+    """Tell whether no model, and no code of one's own, made an answer: it came with a notebook."""
+    return answer.status == "done" and not answer.model and not question.content.startswith(_OWN_CODE)
+
+
+def _run_all(cells: list[str]) -> str:
+    button = snippets.button("run-all", words.RUN_ALL, cells=" ".join(cells))
+    return f'<div class="gb-run-all">{button}<small>{escape(words.RUN_ALL_HINT)}</small></div>'
 
 
 def pictures_of(answer: Answer) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -11,14 +12,24 @@ from starlette.responses import JSONResponse
 from orchestrator.api.problems import NO_ROOM, NO_SANDBOX, Responses
 from orchestrator.api.services import Me, Owned, Wired
 from orchestrator.api.settings import profile_for
-from orchestrator.api.shapes import Body, CellShape, ProfileName, SessionName, SessionShape, session_shape
+from orchestrator.api.shapes import (
+    Body,
+    CellShape,
+    ProfileName,
+    SessionName,
+    SessionShape,
+    cell_shape,
+    session_shape,
+)
 from orchestrator.api.streams import ndjson
 from orchestrator.errors import BadRequest, GloveboxError, NotFound, SandboxUnavailable, TooManyRequests
 from orchestrator.events import CellFinished, EventLog, TurnFinished
 from orchestrator.limits import CODE_BYTES, NOTEBOOK_UPLOAD_S, NOTEBOOKS_AT_ONCE
 from orchestrator.notebook.intake import taken_in
 from orchestrator.notebook.reading import Notebook, read_notebook
+from orchestrator.store.conversation import ConversationStore
 from orchestrator.store.imported import ImportStore
+from orchestrator.store.records import CellRecord
 
 _NAME = "Imported notebook"
 _A_NOTEBOOK = {"content": {"application/x-ipynb+json": {"schema": {"type": "object"}}}, "required": True}
@@ -26,12 +37,14 @@ _ALSO_EVENTS: Responses = {200: {"content": {"application/x-ndjson": {}}}}
 router = APIRouter(prefix="/v1/sessions", tags=["import"])
 _parsing = threading.Lock()  # one at a time: a parsed notebook takes several times its bytes
 _being_sent: set[Request] = set()
+_being_kept: set[asyncio.Task[CellRecord]] = set()
 
 
 class NewRun(Body):
     """Body of `POST /v1/sessions/{id}/cells/{cell_id}/run`."""
 
     code: str | None = Field(default=None, max_length=CODE_BYTES)
+    in_place: bool = False
 
 
 class CellMissing(NotFound):
@@ -100,7 +113,8 @@ async def run_again(
 ) -> Any:
     """Run a cell again, or other code in its place, as one's own at the end of the conversation.
 
-    Answers as an execution does; the stream has the events of a turn.
+    Answers as an execution does; the stream has the events of a turn. With `in_place` no turn is made: what the cell
+    comes to stands where the cell is, in place of what it came to before, and the answer is the cell.
     """
     record, session = owned
     cells = await services.conversation.cells(record.id)
@@ -108,11 +122,25 @@ async def run_again(
     if earlier is None:
         raise CellMissing(f"The session has no cell {cell_id!r}.")
     code = earlier.code if body.code is None else body.code
+    if body.in_place:
+        services.sessions.touch(record)
+        _, running = session.start_cell(code, None)
+        kept = asyncio.create_task(_kept(services.conversation, earlier.cell_id, running))
+        _being_kept.add(kept)
+        kept.add_done_callback(_being_kept.discard)
+        return JSONResponse(cell_shape(await asyncio.shield(kept)))
     log = await services.chat.begin_turn(record, session, f"!{code}", [], None)
     services.sessions.touch(record)
     if "application/x-ndjson" in request.headers.get("accept", ""):
         return ndjson(log)
     return JSONResponse(await _cell(log))
+
+
+async def _kept(conversation: ConversationStore, cell_id: str, running: asyncio.Task[CellRecord]) -> CellRecord:
+    """Keep what a cell comes to in the place of another one, whoever waits for it. Raises GloveboxError as it does."""
+    cell = await running
+    await conversation.move_cell(cell, cell_id)
+    return replace(cell, cell_id=cell_id)
 
 
 async def _cell(log: EventLog) -> dict[str, Any]:

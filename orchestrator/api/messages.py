@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 from starlette.responses import JSONResponse
 
+from orchestrator.api.patience import waited_for
 from orchestrator.api.problems import NO_MODEL, NO_SANDBOX, Responses
 from orchestrator.api.services import Owned, Readable, Wired
 from orchestrator.api.shapes import AnotherAnswer, ApprovalDecision, NewMessage, message_shape
@@ -71,9 +72,14 @@ async def conversation(found: Readable, services: Wired) -> Any:
 
 
 @router.get("/events", response_class=Response, responses=_EVENT_STREAM | {204: {"description": "no turn runs"}})
-async def follow(found: Readable, services: Wired, last_event_id: Annotated[int, Header(ge=0)] = 0) -> Response:
-    """Follow the turn that runs from `Last-Event-ID` on, else from its beginning; `204` when none runs."""
-    log = services.chat.follow(found.record.id)
+async def follow(
+    found: Readable, services: Wired, request: Request, last_event_id: Annotated[int, Header(ge=0)] = 0
+) -> Response:
+    """Follow the turn that runs from `Last-Event-ID` on, else from its beginning; `204` when none runs.
+
+    With `Prefer: wait=30`, one that begins within so many seconds is followed, too.
+    """
+    log = services.chat.follow(found.record.id) or await waited_for(request, services.chat, found.record.id)
     if log is None:
         return Response(status_code=204)
     # A number beyond the end is of an earlier turn: whoever names it is told everything of this one.

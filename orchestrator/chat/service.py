@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.chat.approvals import Decision, nothing_waits
+from orchestrator.chat.beginnings import Beginnings
 from orchestrator.chat.contexts import Contexts
 from orchestrator.chat.models import Models
 from orchestrator.chat.own_code import own_code
@@ -56,6 +57,7 @@ class Chat:
         self._sessions = sessions
         self._store = store
         self._tell = tell
+        self.beginnings = Beginnings()
         self._turns: dict[str, RunningTurn] = {}
         self._busy: set[str] = set()  # sessions whose conversation is being changed right now
         self._stop_at_once: set[str] = set()
@@ -165,6 +167,7 @@ class Chat:
             turn.events.append(event)
         self._turns[record.id] = turn
         turn.start(lambda: self._ended(record, turn))
+        self.beginnings.tell(record.id, turn.events)
         if record.id in self._stop_at_once:
             await turn.stop()
         return turn.events

@@ -158,6 +158,16 @@ class ConversationStore:
         """Write how a cell ended, whether or not it was added before."""
         await self._of_session(cell.session_id, self._database.insist(_FINISH_CELL, _values(cell)))
 
+    async def move_cell(self, cell: CellRecord, to: str) -> None:
+        """Let what a cell came to stand in the place of an earlier one, with its code; the cell itself is gone then."""
+        now = {name: getattr(cell, name) for name in ("code", *_ENDING)}
+
+        def work(connection: Connection) -> None:
+            connection.execute(cells.update().where(cells.c.cell_id == to).values(now))
+            connection.execute(_ABANDON_CELL, {"key": cell.cell_id})
+
+        await self._database.transact(work)
+
     async def leave_cell(self, cell: CellRecord) -> None:
         """Write what is told of a cell that was stopped and has not ended in its kernel: who reads it, reads that."""
         await self.finish_cell(replace(cell, status=ENDING))

@@ -1,5 +1,6 @@
 """The conversation in a real browser; behind it a stand-in for the API plays every kind of turn (unit/fake_api.py)."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import picture
 from tests.engine import ROOT
@@ -33,7 +34,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "TMPDIR": str(folder),
         "PYTHONPATH": str(ROOT),
     }
-    fake = [sys.executable, "-m", "uvicorn", "--port", str(ports[0]), "--log-level", "error", "tests.unit.fake_api:app"]
+    fake = [sys.executable, "-m", "uvicorn", "--port", str(ports[0]), "--log-level", "error",
+            "--timeout-graceful-shutdown", "1", "tests.unit.fake_api:app"]  # fmt: skip
     log = (folder / "log").open("w")
     started = [
         subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
@@ -163,6 +165,35 @@ def test_questions_are_edited_answers_asked_again_and_turns_deleted(page: Page) 
     expect(page.locator(".gb-bubble", has_text="the first")).to_have_count(0, timeout=SLOW)
 
 
+def test_all_cells_of_a_notebook_run_where_they_are_until_one_fails_or_somebody_stops_them(page: Page) -> None:
+    for codes, said in (
+        (("a = 1", "b = 2"), "All 2 cells ran."),
+        (("a = 1", "raise ValueError", "b = 2"), "Cell 2 of 3 failed: ValueError"),
+        (("a = 1", "wait()", "b = 2"), "Stopped at cell 2 of 3."),
+    ):
+        cells = [{"cell_type": "code", "source": [code], "outputs": []} for code in codes]
+        content = json.dumps({"nbformat": 4, "cells": cells}).encode()
+        file = {"name": "n.ipynb", "mimeType": "application/json", "buffer": content}
+        with page.expect_file_chooser() as chooser:
+            page.locator("#import").click()
+        chooser.value.set_files([file])
+        expect(page.locator(".gb-cell")).to_have_count(len(codes), timeout=SLOW)
+        page.locator("[data-act=run-all]").click()
+        bar = page.locator(".gb-batch")
+        if "wait()" in codes:
+            expect(bar).to_contain_text("Running cell 2 of 3", timeout=SLOW)
+            expect(page.locator(".gb-is-running")).to_contain_text("wait()")
+            picture(page, "running-all")
+            bar.locator("button").click()
+        expect(bar).to_contain_text(said, timeout=SLOW)
+        expect(page.locator(".gb-cell").first).to_contain_text("ran a = 1", timeout=SLOW)
+        expect(page.locator(".gb-cell", has_text="ran b = 2")).to_have_count(said.count("All"), timeout=SLOW)
+        assert page.locator(".gb-message").count() == 2
+        picture(page, "ran-all")
+        bar.locator("button").click()
+        expect(bar).to_have_count(0)
+
+
 def test_code_waits_for_approval_and_runs_as_it_was_edited(page: Page) -> None:
     page.locator("#approval input").click()
     page.get_by_role("option", name="Ask before running code").click()
@@ -222,6 +253,48 @@ def test_a_lost_connection_is_said_and_comes_back_by_itself(page: Page) -> None:
     page.context.set_offline(False)
     expect(page.locator(".gb-offline")).to_be_empty(timeout=SLOW)
     ask_and_wait(page, "fail, and again")
+
+
+def test_what_is_typed_while_a_message_is_on_its_way_is_kept_and_what_was_not_taken_comes_back(page: Page) -> None:
+    box = page.locator("#prompt textarea")
+    held: list[Route] = []
+    page.route("**/send", lambda route: held.append(route))
+    ask(page, "fail, the first")
+    expect(box).to_have_value("")
+    box.fill("fail, the second")
+    while not held:
+        page.wait_for_timeout(20)
+    held[0].continue_()
+    page.unroute("**/send")
+    expect(page.locator(".gb-bubble")).to_have_text("fail, the first", timeout=SLOW)
+    expect(page.locator("#stop")).to_be_hidden(timeout=SLOW)
+    expect(box).to_have_value("fail, the second")
+    box.press("Enter")
+    expect(page.locator(".gb-bubble").last).to_have_text("fail, the second", timeout=SLOW)
+    expect(page.locator("#stop")).to_be_hidden(timeout=SLOW)
+    page.locator("#prompt input[type=file]").set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": b"a"})
+    expect(page.locator("#attached")).to_have_text("a.csv", timeout=SLOW)
+    page.route("**/send", lambda route: route.abort())
+    ask(page, "with a table")
+    expect(page.locator("#notice")).to_contain_text("does not answer", timeout=SLOW)
+    expect(box).to_have_value("with a table")
+    expect(page.locator("#attached")).to_have_text("a.csv")
+    page.unroute("**/send")
+    box.press("Enter")
+    expect(page.locator(".gb-user").last).to_contain_text("a.csv", timeout=SLOW)
+    expect(page.locator("#attached")).to_be_hidden()
+    expect(page.locator("#notice")).to_be_hidden()
+    assert page.locator(".gb-user").count() == 3
+
+
+def test_a_text_that_grows_is_not_laid_out_anew_and_ends_as_it_was_written(page: Page) -> None:
+    ask(page, "slow, please")
+    expect(page.locator(".gb-said").first).to_be_visible(timeout=SLOW)
+    expect(page.locator("#stop")).to_be_hidden(timeout=SLOW)
+    grown = page.locator(".gb-message").all_inner_texts()
+    page.reload()
+    expect(page.locator(".gb-assistant [data-act=copy-answer]")).to_be_attached(timeout=SLOW)
+    assert page.locator(".gb-message").all_inner_texts() == grown
 
 
 def test_a_long_conversation_opens_at_its_end_and_loads_only_what_is_seen(browser: Browser, played: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -285,3 +286,17 @@ def test_no_sandbox_for_a_turn_is_told_and_the_conversation_is_not_stuck(client:
     assert events[-1]["problem"]["code"] == "sandbox_image_missing"
     assert json.dumps(client.get(f"{session.path}/messages").json()).count('"failed"') == 1
     session.delete()
+
+
+def test_a_turn_that_begins_is_told_to_who_waits_for_it(session: ApiSession) -> None:
+    events = f"{session.path}/events"
+    assert session.client.get(events).status_code == 204
+    assert session.client.get(events, headers={"Prefer": "wait=1"}).status_code == 204
+    with ThreadPoolExecutor(1) as others:
+        waiting = others.submit(session.client.get, events, headers={"Prefer": "wait=50"})
+        time.sleep(0.5)
+        # Long enough for a request that comes late on a busy host.
+        said = list(session.say("!import time; time.sleep(2)"))
+        seen = waiting.result(60)
+    assert seen.status_code == 200
+    assert [event["type"] for event in sse_events(seen)] == [event["type"] for event in said]

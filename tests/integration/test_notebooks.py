@@ -108,6 +108,11 @@ def test_a_cell_is_run_again_with_other_code_as_events_and_what_goes_wrong_is_to
         missing = client.post(f"{session.path}/cells/{'0' * 32}/run", json={})
         assert (missing.status_code, missing.json()["code"]) == (404, "cell_not_found")
         assert len(client.get(f"{session.path}/messages").json()) == 6
+        there = client.post(url, json={"in_place": True}).json()
+        assert (there["cell_id"], there["outputs"][0]["text"]) == (cell["cell_id"], "old\n")
+        assert len(client.get(f"{session.path}/messages").json()) == 6
+        assert session.cells()[0]["execution_count"] == there["execution_count"] == 3
+        assert [one["code"] for one in session.cells()] == ["print('old')", "print('new')", "1/0"]
     finally:
         session.delete()
 

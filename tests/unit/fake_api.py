@@ -179,10 +179,21 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
         return about
 
     @app.post("/v1/sessions/{sid}/cells/{cell}/run")
-    async def run_again(sid: str, cell: str) -> Response:
+    async def run_again(sid: str, cell: str, wanted: JSON) -> Any:
         parts = [part for message in sessions[sid].tree.values() for part in message.get("parts") or []]
-        code = next(part["code"] for part in parts if part.get("cell_id") == cell)
-        return await asked(sid, {"content": f"!{code}"})
+        part = next(part for part in parts if part.get("cell_id") == cell)
+        if not wanted.get("in_place"):
+            return await asked(sid, {"content": f"!{part['code']}"})
+        # `raise …` fails, and what begins with `wait` ends when the session is interrupted.
+        ename = "ValueError" if part["code"].startswith("raise") else ""
+        if part["code"].startswith("wait"):
+            await sessions[sid].interrupted.wait()
+            sessions[sid].interrupted.clear()
+            ename = "KeyboardInterrupt"
+        printed: JSON = {"output_type": "stream", "name": "stdout", "text": f"ran {part['code']}"}
+        raised: JSON = {"output_type": "error", "ename": ename, "evalue": "", "traceback": [ename]}
+        part |= {"status": "error" if ename else "ok", "outputs": [raised if ename else printed], "duration_s": 0.1}
+        return part
 
     @app.post("/v1/sessions/{sid}/messages")
     async def asked(sid: str, question: JSON) -> Response:
@@ -230,6 +241,10 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
     async def events(sid: str, request: Request) -> Response:
         if sid not in sessions:
             return missing(sid)
+        waits = int(request.headers.get("prefer", "wait=0").removeprefix("wait=")) * 50
+        while sessions[sid].turn is None and waits and not await request.is_disconnected():
+            waits -= 1
+            await asyncio.sleep(0.02)
         turn = sessions[sid].turn
         if turn is None:
             return Response(status_code=204)
@@ -240,6 +255,7 @@ def create(pace: float = 0.0) -> FastAPI:  # noqa: C901  (one short handler for 
         turn = sessions[sid].turn
         if turn:
             turn.stopping.set()
+        sessions[sid].interrupted.set()
         return Response(status_code=204)
 
     @app.get("/v1/sessions/{sid}/export")

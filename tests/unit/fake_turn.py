@@ -63,6 +63,7 @@ class Session:
     tree: dict[str, JSON] = field(default_factory=dict)
     head: str | None = None
     turn: Turn | None = None
+    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     # Calls that wait for approval: what was decided, and with which code.
     waiting: dict[str, asyncio.Future[JSON]] = field(default_factory=dict)
 

@@ -262,6 +262,20 @@ async def test_a_cell_that_never_ran_is_taken_back(store: Store) -> None:
     assert [one.cell_id for one in await store.conversation.cells(session.id)] == ["2"]
 
 
+async def test_a_cell_that_is_run_where_it_stands_is_one_cell_afterwards(store: Store) -> None:
+    session = await store.sessions.add("ann", "n", "standard")
+    for cell_id in ("1", "2"):
+        await store.conversation.begin_cell(cell(cell_id, session, message_id="a"))
+    again = cell("3", session, code="2")
+    await store.conversation.begin_cell(again)
+    ended = replace(again, status="ok", execution_count=3, duration_s=0.25)
+    await store.conversation.finish_cell(ended)
+    await store.conversation.move_cell(ended, "1")
+    first, second = await store.conversation.cells(session.id)
+    assert first == replace(ended, cell_id="1", message_id="a")
+    assert second.cell_id == "2"
+
+
 async def test_times_are_kept_in_utc_to_the_microsecond(store: Store) -> None:
     session = await store.sessions.add("ann", "n", "standard")
     elsewhere = NOW.astimezone(timezone(timedelta(hours=-7)))

@@ -121,15 +121,58 @@ async def test_what_another_page_does_is_seen_by_a_nudge(api: Api, following: Ma
     assert "fail, please" in text_of((await watching)[-1])
 
 
-async def test_what_a_script_does_is_seen_without_one(
+async def test_a_nudge_while_nobody_waits_for_one_is_not_lost(
+    api: Api, following: Make, nudges: Nudges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.following.POLLS_S", (600.0,))
+    session = await new_session(api)
+    views = 0
+    async with asyncio.timeout(20), aclosing(following(session).watch()) as coming:
+        async for _ in coming:
+            views += 1
+            if views == 2:
+                break
+            nudges.nudge(session)
+
+
+async def test_a_turn_that_a_script_begins_is_seen_without_one(
+    api: Api, following: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.following.POLLS_S", (600.0,))
+    session = await new_session(api)
+    watching = asyncio.create_task(watched(following(session), lambda view: "gb-bubble" in text_of(view)))
+    await asyncio.sleep(0.1)
+    await api.ask(session, "slow, please", [], None)
+    assert "slow, please" in text_of((await watching)[-1])
+
+
+async def test_whatever_else_is_done_to_a_session_is_seen_by_asking(
     api: Api, following: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.following.POLLS_S", (0.02,))
     session = await new_session(api)
-    watching = asyncio.create_task(watched(following(session), lambda view: "gb-bubble" in text_of(view)))
+    watching = asyncio.create_task(watched(following(session), lambda view: view.pulse == 2))
     await asyncio.sleep(0.1)
-    await api.ask(session, "fail, please", [], None)
-    assert "fail, please" in text_of((await watching)[-1])
+    await api.rename_session(session, "another")
+    await watching
+
+
+async def test_a_service_that_does_not_wait_is_not_asked_without_pause(
+    api: Api, following: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def none_runs(_session: str, _seconds: int) -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    monkeypatch.setattr(api, "turn_begins", none_runs)
+    session = await new_session(api)
+    watching = asyncio.create_task(watched(following(session), lambda view: view.pulse == 2))
+    await asyncio.sleep(0.3)
+    watching.cancel()
+    assert asked == 1
 
 
 async def test_a_service_that_is_away_is_waited_for(api: Api, following: Make, monkeypatch: pytest.MonkeyPatch) -> None:

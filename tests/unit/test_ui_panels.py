@@ -7,7 +7,7 @@ import pytest
 
 from ui import words
 from ui.api_client import Session
-from ui.panels import export_link, person, sessions_list
+from ui.panels import export_link, person, session_rows, title
 from ui.settings import Settings
 from ui.sizes import age_words, duration_words, size_words
 
@@ -21,17 +21,18 @@ def session(**fields: str) -> Session:
 
 
 def test_the_current_session_is_marked() -> None:
-    html = sessions_list([session(), session(id="s2", name="")], "s2", NOW)
-    first, second = html.split("</li>")[:2]
+    (_, first), (identity, second) = session_rows([session(), session(id="s2", name="")], "s2", NOW)
+    assert identity == "s2"
     assert "aria-current" not in first
     assert 'aria-current="page"' in second
     assert words.UNNAMED in second
-    assert words.NO_SESSIONS in sessions_list([], "", NOW)
+    assert words.TITLE in title(None)
 
 
 def test_names_and_paths_are_escaped() -> None:
     for html in (
-        sessions_list([session(id=HOSTILE, name=HOSTILE, state=HOSTILE)], "", NOW),
+        session_rows([session(id=HOSTILE, name=HOSTILE, state=HOSTILE)], "", NOW)[0][1],
+        title(session(name=HOSTILE, profile=HOSTILE)),
         export_link(HOSTILE),
     ):
         assert "<img" not in html
@@ -95,7 +96,7 @@ def test_a_port_that_is_none_is_named(port: str) -> None:
 
 
 def test_a_session_of_somebody_else_says_whose_it_is_and_offers_no_change() -> None:
-    row = sessions_list([session(shared_by="<ann>")], "", NOW)
+    ((_, row),) = session_rows([session(shared_by="<ann>")], "", NOW)
     assert "by &lt;ann&gt;" in row and "<button" not in row and "<input" not in row
     assert row.count("<li") == row.count("</li>") == 1
 

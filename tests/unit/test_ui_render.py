@@ -197,3 +197,20 @@ def test_what_did_not_change_is_not_rendered_anew() -> None:
     assert "two and more" in second.blocks["a:2"]
     text.text += "!"
     assert "one!" in renderer.answer(answer).blocks["a:0"]
+
+
+def test_a_notebook_that_was_imported_offers_to_run_its_own_cells_and_no_others() -> None:
+    came = Answer("a", parts=[Text("text"), Cell("1", "ok", "c1"), Cell("2", "ok", "c2")], status="done")
+    conversation = [
+        Question("I have imported the notebook.", [], "q"),
+        came,
+        Question("And now?", [], "q2"),
+        Answer("b", model="m", parts=[Cell("3", "ok", "c3")], status="done"),
+        Question("!4", [], "q3"),
+        Answer("d", parts=[Cell("4", "ok", "c4")], status="done"),
+    ]
+    shown = Renderer("s").messages(conversation)
+    assert 'data-cells="c1 c2"' in next(iter(shown[1].blocks.values()))
+    assert sum("run-all" in html for message in shown for html in message.blocks.values()) == 1
+    for other in (conversation[2:4], conversation[4:], conversation[:1], []):
+        assert "run-all" not in everything(*Renderer("s").messages(other))

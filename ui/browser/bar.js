@@ -1,6 +1,6 @@
 // What stands above the conversation: how the open session's sandbox is, and what can be done to it.
 
-import { button, call, confirming, dialog, doing, me, node, openSession, part, say, saidWell, sign, whenSession } from './core.js';
+import { button, call, confirming, dialog, doing, lookAt, me, node, openSession, part, say, saidWell, sign, whenSession } from './core.js';
 import { settings } from './settings.js';
 
 const BUSY_MS = 1500;
@@ -29,7 +29,7 @@ async function look() {
   }
   if (!document.hidden) {
     try {
-      const found = await call('GET', ['sessions', session]);
+      const found = await lookAt(session);
       if (mine !== asking) return;
       about = found;
       draw();
@@ -115,6 +115,5 @@ async function share(session) {
 whenSession(look);
 document.addEventListener('visibilitychange', () => { if (!document.hidden) look(); });
 // A turn that begins changes the state long before it ends.
-document.addEventListener('click', (event) => { if (event.target.closest?.('#prompt')) setTimeout(look, 300); });
-document.addEventListener('keydown', (event) => { if (event.key === 'Enter' && event.target.closest?.('#prompt')) setTimeout(look, 300); });
+window.addEventListener('glovebox:sent', () => setTimeout(look, 300));
 look();

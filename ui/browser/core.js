@@ -54,7 +54,8 @@ export async function call(method, parts, body, query = {}) {
   return fetched(method, asked ? `${path}?${asked}` : path, body);
 }
 
-async function fetched(method, path, body) {
+// Of a door of the page's; the path is quoted already.
+export async function fetched(method, path, body) {
   let answer;
   try {
     answer = await fetch(glovebox.root + path, {
@@ -90,6 +91,16 @@ export function openSession() {
 export function whenSession(act) {
   window.addEventListener('glovebox:session', act);
   window.addEventListener('glovebox:changed', act);
+}
+
+// All who look at the open session in the same moment look once.
+let looking = null;
+export function lookAt(session) {
+  if (looking?.session !== session) {
+    looking = { session, found: call('GET', ['sessions', session]) };
+    setTimeout(() => { looking = null; });
+  }
+  return looking.found;
 }
 
 let asked = null;

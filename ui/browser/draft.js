@@ -1,9 +1,9 @@
 // What is typed and not sent yet outlives a page that is asked for again, in this tab only.
 
+import { box, write } from './composer.js';
 import { openSession } from './core.js';
 
 const KEY = 'glovebox-draft';
-const box = () => document.querySelector('#prompt textarea');
 
 export function keep() {
   const text = box()?.value;
@@ -19,9 +19,7 @@ function restore() {
   }
   sessionStorage.removeItem(KEY);
   const { text } = JSON.parse(kept);
-  // As if it were typed, so that the component behind the box knows.
-  Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value').set.call(box(), text);
-  box().dispatchEvent(new Event('input', { bubbles: true }));
+  write(text);
 }
 
 restore();

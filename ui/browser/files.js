@@ -1,6 +1,6 @@
 // The workspace: its folders and files, what they take, and everything that is done to them.
 
-import { button, call, confirming, doing, glovebox, node, openSession, part, say, sign, size, whenSession } from './core.js';
+import { button, call, confirming, doing, glovebox, lookAt, node, openSession, part, say, sign, size, whenSession } from './core.js';
 import { preview } from './preview.js';
 import { Uploads, dropped } from './uploads.js';
 
@@ -28,21 +28,26 @@ const fileUrl = (path) => `${glovebox.root}files/${encodeURIComponent(openSessio
 const mayChange = () => !about?.shared_by;
 
 let asking = 0;
+let drawn = '';
 async function refresh() {
   const session = openSession();
   const mine = ++asking;
   if (!session) {
     files = [];
     about = null;
+    drawn = '';
     draw();
     return;
   }
   await doing(null, told, async () => {
-    const found = await Promise.all([call('GET', ['sessions', session, 'files']), call('GET', ['sessions', session])]);
+    const found = await Promise.all([call('GET', ['sessions', session, 'files']), lookAt(session)]);
     // A slower answer about a session that is not shown any more.
     if (mine !== asking) return;
     [files, about] = found;
-    draw();
+    // What is as it was is not drawn anew.
+    const told = JSON.stringify([session, files, about.usage?.disk_bytes, about.limits, about.shared_by]);
+    if (told !== drawn) draw();
+    drawn = told;
   });
 }
 

@@ -1,5 +1,6 @@
 // Everything around the conversation. Each part waits for its component, and works without the others.
 
+import './composer.js';
 import './draft.js';
 import './login_again.js';
 import './keys.js';

@@ -40,7 +40,7 @@ async function search() {
   }
 }
 
-// The list is drawn anew by the server whenever something changed: what is hidden is hidden again.
+// Rows that changed are new ones: what is hidden is hidden again.
 function show() {
   let seen = 0;
   for (const row of list()?.querySelectorAll('[data-id]') ?? []) {
@@ -91,25 +91,8 @@ function draw() {
   }
 }
 
-function watch() {
-  const here = list();
-  if (!here) {
-    setTimeout(watch, 100);
-    return;
-  }
-  let due = false;
-  // What `show` itself changes is another look without a change, and then none.
-  new MutationObserver((changes) => {
-    if (due || changes.every((change) => change.target.closest?.('.gb-takes'))) return;
-    due = true;
-    requestAnimationFrame(() => {
-      due = false;
-      show();
-    });
-  }).observe(here, { childList: true, subtree: true });
-}
-
-watch();
+window.addEventListener('glovebox:listed', show);
+show();
 const who = await me().catch(() => null);
 if (who?.role === 'admin') {
   look();
