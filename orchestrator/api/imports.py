@@ -136,7 +136,7 @@ async def run_again(
     return JSONResponse(await _cell(log))
 
 
-async def _kept(conversation: ConversationStore, cell_id: str, running: asyncio.Task[CellRecord]) -> CellRecord:
+async def _kept(conversation: ConversationStore, cell_id: str, running: asyncio.Future[CellRecord]) -> CellRecord:
     """Keep what a cell comes to in the place of another one, whoever waits for it. Raises GloveboxError as it does."""
     cell = await running
     await conversation.move_cell(cell, cell_id)
