@@ -47,7 +47,8 @@ def test_a_session_cannot_reach_another_ones_socket_through_a_link(make_session:
     victims_socket = stack.folder / "data" / "sessions" / victim.id / "run" / "gw.sock"
     attacker.run(
         "import os\nos.unlink('/run/glovebox/gw.sock')\n"
-        f"os.symlink({str(victims_socket)!r}, '/run/glovebox/gw.sock')\nos.kill(os.getppid(), 9)"
+        f"os.symlink({str(victims_socket)!r}, '/run/glovebox/gw.sock')\nos.kill(os.getppid(), 9)\n"
+        "import time; time.sleep(60)"  # it ends with its container, and not before
     )
     cell = attacker.run("ran.append('the attacker was here')")
     assert cell["outputs"][0]["ename"] == "NameError", "the cell ran somewhere else"
