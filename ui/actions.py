@@ -34,10 +34,9 @@ class Actions:
     async def open_page(self, session: str, width: float | None, request: gr.Request) -> Changes:
         """Fill the page when it is loaded; `session` is the one in its address."""
         page, api = self._page, self._api_for(request)
-        changes: Changes = {
-            page.sessions_panel: gr.Sidebar(open=(width or 0) >= ONE_SIDE_PX),
-            page.files_panel: gr.Sidebar(open=(width or 0) >= TWO_SIDES_PX),
-        }
+        # Where there is no room they stay as they are: somebody may have opened one by now.
+        sides = {page.sessions_panel: ONE_SIDE_PX, page.files_panel: TWO_SIDES_PX}
+        changes: Changes = {side: gr.Sidebar(open=True) for side, needs in sides.items() if (width or 0) >= needs}
         try:
             changes |= await self._opened(api, session)
         except ApiError as error:
