@@ -164,6 +164,7 @@ function dress(block) {
   for (const button of block.querySelectorAll('.gb-copy:not([aria-label])')) button.ariaLabel = button.title = words.copy;
   for (const formula of block.querySelectorAll('.gb-math:not(.gb-drawn)')) near.observe(formula);
   for (const frame of block.querySelectorAll('iframe.gb-frame:not([data-tinted])')) tint(frame);
+  mark();
   const clock = block.querySelector('.gb-clock');
   if (clock && !clocks.has(block)) clocks.set(block, performance.now());
   // Code that is being written, and what a cell prints, are read at their end.

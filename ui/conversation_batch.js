@@ -4,7 +4,7 @@ let batch = null;
 async function runAll(cells) {
   if (batch) return;
   element.querySelector('.gb-batch')?.remove();
-  const mine = (batch = { session: watched, stopped: false });
+  const mine = (batch = { session: watched, stopped: false, cell: '', was: '' });
   const bar = made('div', '', 'gb-batch', element);
   const text = made('span', '', '', bar);
   text.setAttribute('role', 'status');
@@ -20,7 +20,7 @@ async function runAll(cells) {
   };
   for (const [at, cell] of cells.entries()) {
     say(words.runningAll, at);
-    const ended = await runOne(post, mine.session, cell);
+    const ended = await runOne(post, mine, cell);
     if (mine.stopped || watched !== mine.session) say(words.stoppedAt, at);
     else if (ended.status !== 'ok') say(words.failedAt, at, ended.error);
     else if (at === cells.length - 1) say(words.ranAll, at);
@@ -32,20 +32,29 @@ async function runAll(cells) {
   bar.lastChild.addEventListener('click', () => bar.remove());
 }
 
-async function runOne(post, session, cell) {
-  const card = log.querySelector(`[data-cell="${CSS.escape(cell)}"]`);
-  const ran = [...(card?.classList ?? [])].find((name) => name.startsWith('gb-is-'));
-  card?.classList.replace(ran, 'gb-is-running');
-  card?.scrollIntoView({ block: 'nearest' });
+// That it runs only this page knows: no turn does. The mark is set anew whenever the message is drawn.
+function mark() {
+  const card = batch?.cell ? cardOf(batch.cell) : null;
+  if (!card || card.classList.contains('gb-is-running')) return;
+  batch.was = [...card.classList].find((name) => name.startsWith('gb-is-'));
+  card.classList.replace(batch.was, 'gb-is-running');
+}
+const cardOf = (cell) => log.querySelector(`[data-cell="${CSS.escape(cell)}"]`);
+
+async function runOne(post, mine, cell) {
+  mine.cell = cell;
+  mark();
+  cardOf(cell)?.scrollIntoView({ block: 'nearest' });
   atEnd = false;
   try {
-    const answer = await post(`rerun/${encodeURIComponent(session)}/${encodeURIComponent(cell)}`);
+    const answer = await post(`rerun/${encodeURIComponent(mine.session)}/${encodeURIComponent(cell)}`);
     const told = await answer.json();
     return answer.ok ? told : { status: 'refused', error: told.detail };
   } catch {
     return { status: 'lost', error: words.offline };
   } finally {
     // What the cell came to is told by the door; where that is what it was, nothing is.
-    card?.classList.replace('gb-is-running', ran);
+    mine.cell = '';
+    cardOf(cell)?.classList.replace('gb-is-running', mine.was);
   }
 }
