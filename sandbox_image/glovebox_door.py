@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from glovebox_wire import BINARY, FINAL, BadFrame, frame_head
+from glovebox_wire import BINARY, FINAL, BadFrame, frame_head, head_at
 
 HEAD_BYTES = 64 * 1024
 MESSAGE_BYTES = 64 * 1024 * 1024
@@ -81,20 +81,16 @@ class Frames:
 
     def _next(self) -> tuple[bool, int, bytes] | None:
         rest = self._rest
-        if len(rest) < 2:
+        head = head_at(rest, 0)
+        if head is None:
             return None
-        first, second = rest[0], rest[1]
-        size, start = second & ~MASKED, 2
-        if size >= 126:
-            start += 2 if size == 126 else 8
-            if len(rest) < start:
-                return None
-            size = int.from_bytes(rest[2:start])
-        if size > MESSAGE_BYTES or not second & MASKED:
+        start, size = head
+        if size > MESSAGE_BYTES or not rest[1] & MASKED:
             raise BadRequest("a frame that is too long, or not masked")
         end = start + MASK_BYTES + size
         if len(rest) < end:
             return None
+        first = rest[0]
         content = unmasked(bytes(rest[start + MASK_BYTES : end]), bytes(rest[start : start + MASK_BYTES]))
         del rest[:end]
         return bool(first & FINAL), first & 0xF, content

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 HELLO, BINARY, FINAL = 0x1, 0x2, 0x80
+LENGTH, LONG_SIZES = 0x7F, {126: 2, 127: 8}  # of sizes that do not fit in there, how many bytes follow
 WORD = 8
 FEWEST_OFFSETS, MOST_OFFSETS = 6, 64
 
@@ -30,19 +31,24 @@ def frame_head(kind: int, size: int) -> bytes:
     return bytes([FINAL | kind, 127]) + size.to_bytes(8)
 
 
-def frame_at(data: bytes | bytearray, start: int) -> tuple[int, int] | None:
-    """Return where the data of the frame at `start` begins and ends, or None if it is not whole yet."""
+def head_at(data: bytes | bytearray, start: int) -> tuple[int, int] | None:
+    """Return where the head of the frame at `start` ends, and the size of its data; None if it is not whole yet."""
     there = len(data) - start
     if there < 2:
         return None
-    size = data[start + 1]
-    at, words = start + 2, {126: 2, 127: 8}.get(size, 0)
+    size, at = data[start + 1] & LENGTH, start + 2
+    words = LONG_SIZES.get(size, 0)
     if there < 2 + words:
         return None
-    if words:
-        size = int.from_bytes(data[at : at + words])
-    end = at + words + size
-    return (at + words, end) if end <= len(data) else None
+    return at + words, int.from_bytes(data[at : at + words]) if words else size
+
+
+def frame_at(data: bytes | bytearray, start: int) -> tuple[int, int] | None:
+    """Return where the data of the unmasked frame at `start` begins and ends; None if it is not whole yet."""
+    head = head_at(data, start)
+    if head is None or sum(head) > len(data):
+        return None
+    return head[0], sum(head)
 
 
 def framed(message: bytes) -> bytes:
