@@ -4,10 +4,9 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Coroutine
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 
@@ -33,7 +32,6 @@ from orchestrator.tracing import span
 from orchestrator.workspace.folder import SessionFolder
 
 log = structlog.get_logger()
-_T = TypeVar("_T")
 _STORE_USE_S = 30.0  # the order of the sessions' list need not be finer
 
 
@@ -120,13 +118,13 @@ class LiveSession:
             TooManyRequests: the owner's quota or the host allows no more; the cell is not stored.
 
         """
-        cell = CellRecord(os.urandom(16).hex(), self.id, message_id, code, datetime.now(UTC))
-        passage, _ = self._begin(cell, timeout_s, events)
+        passage, _ = self._begin(code, timeout_s, events, message_id)
         return await passage.answered()
 
     def _begin(
-        self, cell: CellRecord, timeout_s: float | None, events: EventLog
+        self, code: str, timeout_s: float | None, events: EventLog, message_id: str | None = None
     ) -> tuple[Passage, asyncio.Task[CellRecord]]:
+        cell = CellRecord(os.urandom(16).hex(), self.id, message_id, code, datetime.now(UTC))
         limit_s = min(timeout_s or self.profile.cell_timeout_s, self.profile.cell_timeout_s)
         passage = Passage(CellRun(cell, self.sandbox, self.folder, limit_s, events), self._conversation, events)
         self._waiting += 1
@@ -180,14 +178,12 @@ class LiveSession:
 
     def resume(self, cell: CellRecord | None) -> None:
         """Take up what an earlier process left: the kernel, and the cell that runs in it, if one does."""
-        self._own(self._resume(cell), f"resume {self.id}")
+        self._own(asyncio.create_task(self._resume(cell), name=f"resume {self.id}"))
 
-    def _own(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
-        """Run a task that ends with this process."""
-        task = asyncio.create_task(work, name=name)
+    def _own(self, task: asyncio.Task[Any]) -> None:
+        """Have a task end with this process."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     async def _resume(self, cell: CellRecord | None) -> CellRecord | None:
         self._waiting += 1
@@ -256,11 +252,9 @@ class LiveSession:
     ) -> tuple[EventLog, asyncio.Future[CellRecord]]:
         """Run a cell that goes on whoever stops watching; its log closes with the answer, which is returned, too."""
         events = EventLog(is_watched)
-        cell = CellRecord(os.urandom(16).hex(), self.id, None, code, datetime.now(UTC))
-        passage, task = self._begin(cell, timeout_s, events)
+        passage, task = self._begin(code, timeout_s, events)
         passage.answer.add_done_callback(partial(_close, events))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._own(task)
         return events, passage.answer
 
     def claimed(self, record: SessionRecord) -> None:
@@ -320,7 +314,7 @@ class LiveSession:
         if self._passage is not None:
             self._passage.stop()
         else:  # of an earlier process: nobody waits for it
-            self._own(run.interrupt(must_end=True), f"interrupt in {self.id}")
+            self._own(asyncio.create_task(run.interrupt(must_end=True), name=f"interrupt in {self.id}"))
         return True
 
     async def restart(self) -> None:
