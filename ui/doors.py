@@ -26,6 +26,8 @@ PAPER_POLICY = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'
 # A picture may style itself (SVG does), and nothing else.
 PICTURE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 INERT = {"Content-Security-Policy": INERT_POLICY, "Cache-Control": "private, no-cache"}
+# What is told of a call is not kept either.
+INERT_ANSWER = INERT | {"Cache-Control": "no-store"}
 
 _PASSED_ON = ("range", "if-range", "if-none-match", "if-modified-since")
 _PASSED_BACK = (

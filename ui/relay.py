@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from ui import panel_words, words
 from ui.api_client import Api, ApiError
-from ui.doors import INERT, INERT_PROBLEM, problem_response, relayed
+from ui.doors import INERT_ANSWER, INERT_PROBLEM, problem_response, relayed
 from ui.logins import Logins
 
 # Instructions are the longest that a panel sends.
@@ -50,7 +50,6 @@ _CALLS: tuple[tuple[str, str], ...] = (
     ("POST", rf"{_SESSION}/files/.+/(rename|undo)"),
 )
 _ALLOWED = [(re.compile(methods), re.compile(path)) for methods, path in _CALLS]
-_JSON_HEADERS = INERT | {"Cache-Control": "no-store"}
 
 
 def allowed(method: str, path: str) -> bool:
@@ -67,7 +66,7 @@ def relay(logins: Logins) -> APIRouter:
     @router.api_route("/api/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], response_model=None)
     async def call(path: str, request: Request) -> Response:
         if not allowed(request.method, path):
-            return problem_response(ApiError(words.NOT_FOUND, "not_found", HTTPStatus.NOT_FOUND), _JSON_HEADERS)
+            return problem_response(ApiError(words.NOT_FOUND, "not_found", HTTPStatus.NOT_FOUND), INERT_ANSWER)
         try:
             body = await read_json(request)
             told = await logins.api_for(request.headers).call(
@@ -77,10 +76,10 @@ def relay(logins: Logins) -> APIRouter:
             # A wrong password is no login that ended, for which the page would ask.
             if error.status == HTTPStatus.UNAUTHORIZED and error.code != "unauthorized":
                 error.status = HTTPStatus.BAD_REQUEST
-            return problem_response(error, _JSON_HEADERS)
+            return problem_response(error, INERT_ANSWER)
         if told is None:
-            return Response(status_code=HTTPStatus.NO_CONTENT, headers=_JSON_HEADERS)
-        return JSONResponse(told, headers=_JSON_HEADERS)
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers=INERT_ANSWER)
+        return JSONResponse(told, headers=INERT_ANSWER)
 
     _add_files(router, logins)
     return router
@@ -95,12 +94,12 @@ def _add_files(router: APIRouter, logins: Logins) -> None:
         try:
             stored = await _sent(theirs, session, path, request, length)
         except ApiError as error:
-            refusal = problem_response(error, _JSON_HEADERS)
+            refusal = problem_response(error, INERT_ANSWER)
             return refusal if length is not None and length < LARGE_BYTES else _BeforeTheEnd(refusal)
         except ClientDisconnect:
             # Nobody is there any more who could read this; the API keeps nothing of half a file.
             return Response(status_code=HTTPStatus.BAD_REQUEST)
-        return JSONResponse(stored, headers=_JSON_HEADERS)
+        return JSONResponse(stored, headers=INERT_ANSWER)
 
     @router.post("/import", response_model=None)
     async def import_(request: Request, name: str = "") -> Response:
@@ -109,10 +108,10 @@ def _add_files(router: APIRouter, logins: Logins) -> None:
         try:
             made = await theirs.import_notebook(name, _chunks(request), int(length) if length.isdecimal() else None)
         except ApiError as error:
-            return problem_response(error, _JSON_HEADERS)
+            return problem_response(error, INERT_ANSWER)
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)
-        return JSONResponse({"id": made["id"]}, headers=_JSON_HEADERS)
+        return JSONResponse({"id": made["id"]}, headers=INERT_ANSWER)
 
     _add_archive(router, logins)
 

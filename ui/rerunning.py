@@ -6,11 +6,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from ui.api_client import ApiError
-from ui.doors import INERT, problem_response
+from ui.doors import INERT_ANSWER, problem_response
 from ui.logins import Logins
 from ui.nudges import Nudges
-
-_HEADERS = INERT | {"Cache-Control": "no-store"}
 
 
 def rerunning(logins: Logins, nudges: Nudges) -> APIRouter:
@@ -22,11 +20,11 @@ def rerunning(logins: Logins, nudges: Nudges) -> APIRouter:
         try:
             came_to = await logins.api_for(request.headers).run_in_place(session, cell)
         except ApiError as error:
-            return problem_response(error, _HEADERS)
+            return problem_response(error, INERT_ANSWER)
         finally:
             nudges.nudge(session)
         errors = (str(each.get("ename")) for each in came_to["outputs"] if each.get("output_type") == "error")
         told = {"status": came_to["status"], "error": next(errors, came_to["status"])}
-        return JSONResponse(told, headers=_HEADERS)
+        return JSONResponse(told, headers=INERT_ANSWER)
 
     return router

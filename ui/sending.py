@@ -17,13 +17,11 @@ from pydantic import BaseModel, ValidationError
 from ui import panel_words, words
 from ui.actions import begin_session, name_for, refusal
 from ui.api_client import Api, ApiError
-from ui.doors import INERT, problem_response
+from ui.doors import INERT_ANSWER, problem_response
 from ui.logins import Logins
 from ui.luggage import Luggage
 from ui.nudges import Nudges
 from ui.relay import read_json
-
-_HEADERS = INERT | {"Cache-Control": "no-store"}
 
 
 class Letter(BaseModel):
@@ -60,9 +58,9 @@ def sending(logins: Logins, nudges: Nudges, uploads: Path) -> APIRouter:
         try:
             letter = Letter.model_validate(await read_json(request))
         except ApiError as error:
-            return problem_response(error, _HEADERS)
+            return problem_response(error, INERT_ANSWER)
         except ValidationError:
-            return problem_response(ApiError(panel_words.NO_JSON, "bad_request", HTTPStatus.BAD_REQUEST), _HEADERS)
+            return problem_response(ApiError(panel_words.NO_JSON, "bad_request", HTTPStatus.BAD_REQUEST), INERT_ANSWER)
         # Whatever else is named is no upload: nothing else of this host goes into a workspace.
         letter.files = [path for path in letter.files if is_upload(path, uploads)]
         told = _Told(session=letter.session, carried=letter.carried)
@@ -70,10 +68,10 @@ def sending(logins: Logins, nudges: Nudges, uploads: Path) -> APIRouter:
             await _deliver(logins.api_for(request.headers), letter, told)
         except ApiError as error:
             if error.code == "unauthorized":
-                return problem_response(error, _HEADERS)
+                return problem_response(error, INERT_ANSWER)
             told.notice = refusal(error)
         nudges.nudge(told.session)
-        return JSONResponse(told.model_dump(), headers=_HEADERS)
+        return JSONResponse(told.model_dump(), headers=INERT_ANSWER)
 
     return router
 
